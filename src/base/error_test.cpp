@@ -1,0 +1,39 @@
+#include "base/error.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace glia {
+namespace {
+
+TEST(Error, CarriesCloudflaresCodeAndStatus) {
+  const Error e(ErrorCode::invalid_input, "messages[0].role is missing");
+  EXPECT_EQ(cloudflare_code(e.code()), 5006);
+  EXPECT_EQ(http_status(e.code()), 400);
+  EXPECT_STREQ(e.what(), "Invalid input: messages[0].role is missing");
+  EXPECT_EQ(cloudflare_code(ErrorCode::quota_exceeded), 3036);
+  EXPECT_EQ(http_status(ErrorCode::quota_exceeded), 429);
+  EXPECT_EQ(error_name(ErrorCode::no_such_model), "no_such_model");
+}
+
+std::string refusal(std::string_view text) {
+  try {
+    parse_json(text);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::invalid_input);
+    return e.detail();
+  }
+  return "accepted";
+}
+
+TEST(ParseJson, RefusesWhatIsNotOneSmallDocument) {
+  EXPECT_EQ(parse_json(R"({"a":[1,2.5,"x"]})").at("a").as_array().size(), 3u);
+  EXPECT_NE(refusal("{").find("not valid JSON"), std::string::npos);
+  EXPECT_NE(refusal("{} x").find("not valid JSON"), std::string::npos);
+  EXPECT_NE(refusal("\"\xFF\"").find("UTF-8 (byte 1)"), std::string::npos);
+  EXPECT_NE(refusal(std::string(65, '[') + std::string(65, ']')).find("not valid JSON"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace glia

@@ -1,0 +1,1 @@
+target_link_libraries(glia_base PUBLIC Boost::json Threads::Threads PRIVATE spdlog::spdlog)

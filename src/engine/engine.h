@@ -1,0 +1,140 @@
+// The engine's whole face: load models, run generations. Callers see models, requests and text, never tensors.
+//
+// One scheduler thread drives the device: every step it forms one batch of decode rows and prefill rows of all running
+// generations (continuous batching) over paged KV memory.
+// Determinism: a generation's tokens depend on its own request alone (seed included), never on what else runs.
+// Thread rule: every method may be called from any thread. Sinks are called on the scheduler thread, must not block and
+// must not call back into the engine except Generation::cancel().
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "kernels/device.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace glia::engine {
+
+/// Neutral values switch a step off. Order: penalties, temperature, top_k, top_p, min_p, draw.
+struct Sampling {
+  float temperature = 0.6F;         ///< 0 is greedy
+  std::int32_t top_k = 0;           ///< 0: off
+  float top_p = 1.0F;
+  float min_p = 0.0F;
+  float repetition_penalty = 1.0F;  ///< over prompt and answer, as transformers
+  float frequency_penalty = 0.0F;   ///< over the answer, as OpenAI
+  float presence_penalty = 0.0F;
+  std::optional<std::uint64_t> seed;  ///< none: a fresh one each time
+};
+
+struct GenerateRequest {
+  std::vector<std::int32_t> prompt;      ///< token ids, at least one
+  std::int32_t max_tokens = 256;
+  std::vector<std::string> stop;         ///< the answer ends before the first of these
+  bool ignore_end_tokens = false;        ///< for benches
+  Sampling sampling;
+  std::string account;                   ///< fairness and cache key
+};
+
+enum class FinishReason { stop, length, cancelled };
+std::string_view finish_reason_name(FinishReason reason);  ///< "stop", "length", "cancelled"
+
+struct Usage {
+  std::int32_t prompt_tokens = 0;
+  std::int32_t completion_tokens = 0;    ///< sampled tokens, the end token included
+  std::int32_t cached_tokens = 0;        ///< prompt tokens that came from a prefix cache
+};
+
+struct Timing {
+  std::int64_t queued_ns = 0;            ///< submit to first scheduled step
+  std::int64_t first_token_ns = 0;       ///< submit to first sampled token
+  std::int64_t total_ns = 0;
+};
+
+struct GenerateResult {
+  FinishReason reason = FinishReason::stop;
+  Usage usage;
+  Timing timing;
+};
+
+/// Receives one generation. Exactly one of done() and failed() is called, last.
+class GenerationSink {
+ public:
+  virtual ~GenerationSink() = default;
+  /// Whole characters only; stop strings are never part of it. `tokens`: ids sampled since the last call.
+  virtual void text(std::string_view piece, std::span<const std::int32_t> tokens) = 0;
+  virtual void done(const GenerateResult& result) = 0;
+  virtual void failed(const Error& error) = 0;
+};
+
+/// A running generation. cancel() takes effect within one step; the sink then gets done(cancelled). Dropping the handle
+/// does not cancel.
+class Generation {
+ public:
+  virtual ~Generation() = default;
+  virtual void cancel() = 0;
+};
+
+/// A model in memory with its tokenizer and chat template. Stays usable while anybody holds it.
+class ChatModel {
+ public:
+  virtual ~ChatModel() = default;
+  virtual const std::string& name() const = 0;          ///< e.g. "SmolLM2-135M-Instruct"
+  virtual std::int32_t context() const = 0;             ///< positions, prompt and answer together
+  virtual std::size_t bytes() const = 0;                ///< resident
+  virtual const text::Tokenizer& tokenizer() const = 0;
+  /// Null when the weights carry none.
+  virtual const text::ChatTemplate* chat_template() const = 0;
+  /// Errors, thrown before anything runs: context_too_long with the numbers, invalid_input for an empty prompt or a
+  /// foreign token id, out_of_capacity when the queue is full.
+  virtual std::shared_ptr<Generation> generate(GenerateRequest request, std::shared_ptr<GenerationSink> sink) = 0;
+};
+
+struct EngineOptions {
+  std::int32_t threads = 0;                     ///< 0: every core
+  kernels::MathMode math = kernels::MathMode::fast;
+  std::size_t memory_budget = 0;                ///< bytes for weights and KV; 0: 3/4 of what the machine has
+  std::size_t kv_bytes = std::size_t{256} << 20;   ///< most KV memory per model
+  std::int32_t page_tokens = 32;
+  std::int32_t max_batch_rows = 512;            ///< rows of one step; long prompts are split
+  std::int32_t max_running = 64;                ///< generations in the batch
+  std::int32_t max_queued = 512;
+};
+
+struct ModelStatus {
+  std::string name;
+  std::filesystem::path path;
+  std::size_t bytes = 0;
+  std::int32_t running = 0;
+  std::int32_t queued = 0;
+  std::int32_t kv_pages_used = 0;
+  std::int32_t kv_pages = 0;
+  std::int64_t generated_tokens = 0;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t steps = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  /// The model at `path` (a .gguf file or a Hugging Face folder), loaded on first use and shared afterwards; loads of
+  /// one path run once, others wait. Idle models are dropped, least recently used first, when the budget asks.
+  /// Errors: model_unavailable (missing or unusable), out_of_capacity (does not fit).
+  virtual std::shared_ptr<ChatModel> acquire(const std::filesystem::path& path) = 0;
+  virtual std::vector<ModelStatus> status() const = 0;
+  virtual std::string_view device_name() const = 0;
+};
+
+std::unique_ptr<Engine> make_engine(const EngineOptions& options, const Clock& clock);
+
+}  // namespace glia::engine

@@ -1,0 +1,64 @@
+// GGUF files, versions 2 and 3, memory-mapped and checked whole before any view of them exists.
+// Source: the GGUF specification (ggml docs/gguf.md).
+// Errors: open() throws glia::Error(model_unavailable) with what is wrong and at which byte; getters throw
+// glia::Error(model_unavailable) naming the key when it is missing or has another type.
+// Ownership: owns the mapping; strings and views borrow from it. Thread rule: const access from any thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/mapped_file.h"
+#include "formats/weight_source.h"
+
+namespace glia::formats {
+
+/// A metadata array: elements of one type, in file order. Integers are widened; nested arrays are refused.
+using GgufArray = std::variant<std::vector<std::int64_t>, std::vector<std::uint64_t>, std::vector<double>,
+                               std::vector<bool>, std::vector<std::string_view>>;
+using GgufValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string_view, GgufArray>;
+
+class GgufFile final : public WeightSource {
+ public:
+  static GgufFile open(const std::filesystem::path& path);
+  /// The same over bytes in memory that the caller keeps alive (tests, fuzzing).
+  static GgufFile parse(std::span<const std::byte> bytes);
+  GgufFile(GgufFile&&) noexcept;
+  GgufFile& operator=(GgufFile&&) noexcept;
+  ~GgufFile() override;
+
+  std::uint32_t version() const;
+  const std::map<std::string, GgufValue, std::less<>>& metadata() const;
+
+  bool has(std::string_view key) const;
+  std::string_view string(std::string_view key) const;
+  std::uint64_t uint(std::string_view key) const;       ///< any integer type whose value is not negative
+  double number(std::string_view key) const;            ///< any integer or float type
+  bool boolean(std::string_view key) const;
+  const std::vector<std::string_view>& strings(std::string_view key) const;
+  std::vector<double> numbers(std::string_view key) const;  ///< array of any numeric type
+  std::optional<std::string_view> find_string(std::string_view key) const;
+  std::optional<std::uint64_t> find_uint(std::string_view key) const;
+  std::optional<double> find_number(std::string_view key) const;
+  std::optional<bool> find_boolean(std::string_view key) const;
+
+  std::optional<tensor::View> find(std::string_view name) const override;
+  std::vector<std::string> names() const override;
+  std::uint64_t file_bytes() const;
+  void drop_pages() const;  ///< after weights were packed
+
+ private:
+  struct Impl;
+  explicit GgufFile(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace glia::formats

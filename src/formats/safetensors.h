@@ -1,0 +1,59 @@
+// safetensors files and Hugging Face model folders.
+// Source: the safetensors format description; transformers' folder layout.
+// Errors, ownership and thread rule as in gguf.h.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "formats/weight_source.h"
+
+namespace glia::formats {
+
+class SafetensorsFile final : public WeightSource {
+ public:
+  static SafetensorsFile open(const std::filesystem::path& path);
+  static SafetensorsFile parse(std::span<const std::byte> bytes);
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
+  ~SafetensorsFile() override;
+
+  std::optional<tensor::View> find(std::string_view name) const override;
+  std::vector<std::string> names() const override;
+  void drop_pages() const;
+
+ private:
+  struct Impl;
+  explicit SafetensorsFile(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// config.json plus model.safetensors (or shards named by model.safetensors.index.json).
+class HfFolder final : public WeightSource {
+ public:
+  static HfFolder open(const std::filesystem::path& folder);
+  HfFolder(HfFolder&&) noexcept;
+  HfFolder& operator=(HfFolder&&) noexcept;
+  ~HfFolder() override;
+
+  const json::object& config() const;
+  const std::filesystem::path& path() const;
+  /// A small text file of the folder, e.g. "tokenizer.json"; nothing when it is absent. At most 64 MiB.
+  std::optional<std::string> text_file(std::string_view name) const;
+  std::optional<tensor::View> find(std::string_view name) const override;
+  std::vector<std::string> names() const override;
+
+ private:
+  struct Impl;
+  explicit HfFolder(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace glia::formats

@@ -1,0 +1,76 @@
+// An HTTP/1.1 server on Boost.Beast. Handlers never see a socket or Asio.
+//
+// Limits: header bytes, body bytes (413 before the body is read), connections, header and idle timeouts.
+// Thread rule: the handler is called on the server's I/O thread and must not block; every Responder method may be called
+// from any thread, after the client is gone too.
+// Errors: the constructor throws glia::Error(invalid_input) when the address is taken or not usable.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace glia::http {
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+struct Request {
+  std::string method;                ///< "GET"
+  std::string target;                ///< as sent
+  std::string path;                  ///< percent-decoded, always starting with '/'
+  std::vector<std::pair<std::string, std::string>> query;  ///< percent-decoded, in order
+  Headers headers;                   ///< names lower-cased
+  std::string body;
+  std::string remote;                ///< address without port
+  std::int64_t received_ns = 0;      ///< steady clock, first byte of the request
+
+  /// First value of a header (lower-case name) or query parameter.
+  std::optional<std::string_view> header(std::string_view name) const;
+  std::optional<std::string_view> param(std::string_view name) const;
+};
+
+/// Answers one request. Either send(), or begin(), write()… and end(). Calls after the end are ignored.
+class Responder {
+ public:
+  virtual ~Responder() = default;
+  virtual void send(int status, Headers headers, std::string body) = 0;
+  /// Chunked body; each write() is flushed by itself.
+  virtual void begin(int status, Headers headers) = 0;
+  virtual void write(std::string data) = 0;
+  virtual void end() = 0;
+  /// Called once, on the I/O thread, when the client leaves before the answer is complete; at once if it has already.
+  virtual void on_disconnect(std::function<void()> callback) = 0;
+  /// Bytes handed to write() and not yet taken by the socket.
+  virtual std::size_t pending_bytes() const = 0;
+};
+
+using Handler = std::function<void(Request, std::shared_ptr<Responder>)>;
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;                        ///< 0: any free port
+  std::size_t max_header_bytes = 64 << 10;
+  std::size_t max_body_bytes = std::size_t{32} << 20;
+  std::size_t max_connections = 4096;
+  int header_timeout_s = 15;
+  int idle_timeout_s = 75;
+};
+
+class Server {
+ public:
+  /// Listens at once and serves from a thread of its own.
+  static std::unique_ptr<Server> start(const ServerOptions& options, Handler handler);
+  virtual ~Server() = default;
+  virtual std::uint16_t port() const = 0;
+  virtual std::size_t open_connections() const = 0;
+  /// Stops accepting, waits until running answers have ended or `grace_ms` passed, then closes what is left.
+  virtual void drain(int grace_ms) = 0;
+};
+
+}  // namespace glia::http

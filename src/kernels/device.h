@@ -1,0 +1,150 @@
+// The device seam: what a model may ask of a CPU (or, later, a GPU). Models hold Tensors and Matrices and call these
+// ops; they never touch an element. cpu_device.cpp implements it with one source per kernel compiled for every
+// instruction set; reference_device.cpp implements it in plain float64 loops and is what tests compare against.
+//
+// Numbers: activations are float32. MathMode::exact multiplies float32 activations with exactly dequantised weights;
+// MathMode::fast quantises activations to int8 per block of 32.
+// Batch invariance: the bits of an output row depend only on that row's inputs, never on how many rows are in the call,
+// how they are split over threads, or what the other rows hold.
+// Errors: sizes that do not fit are programmer errors (assert); load_matrix throws glia::Error for unusable weights.
+// Thread rule: one thread drives a device at a time; the device uses its own pool inside an op.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "tensor/dtype.h"
+#include "tensor/view.h"
+
+namespace glia::kernels {
+
+enum class MathMode { exact, fast };
+
+/// Owned device memory. Freed with the object.
+class Allocation {
+ public:
+  virtual ~Allocation() = default;
+  virtual std::byte* data() = 0;
+  virtual std::size_t bytes() const = 0;
+};
+
+/// Borrowed float32 matrix [rows, cols] on the device; row r starts at data + r * stride (in floats). `data` is device
+/// memory: only the device reads it.
+struct Tensor {
+  float* data = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::int64_t stride = 0;
+
+  /// Rows [first, first + count).
+  Tensor slice_rows(std::int64_t first, std::int64_t count) const { return {data + first * stride, count, cols, stride}; }
+  /// Columns [first, first + count) of every row.
+  Tensor slice_cols(std::int64_t first, std::int64_t count) const { return {data + first, rows, count, stride}; }
+};
+
+/// Weights in the layout that the device's matmul reads; one or several file tensors stacked by rows (q, k and v for
+/// example), each in its own type.
+class Matrix {
+ public:
+  virtual ~Matrix() = default;
+  virtual std::int64_t rows() const = 0;  ///< outputs
+  virtual std::int64_t cols() const = 0;  ///< inputs
+  virtual std::size_t bytes() const = 0;  ///< resident
+};
+
+struct KvShape {
+  std::int32_t layers = 0;
+  std::int32_t kv_heads = 0;
+  std::int32_t head_dim = 0;
+  std::int32_t page_tokens = 0;  ///< positions per page
+  std::int32_t pages = 0;
+};
+
+/// Keys and values of every layer in pages of `page_tokens` positions. Page ids are dense, [0, pages); who owns which
+/// page is the engine's business.
+class KvCache {
+ public:
+  virtual ~KvCache() = default;
+  virtual const KvShape& shape() const = 0;
+  virtual std::size_t bytes() const = 0;
+};
+
+/// Where the rows of a batch stand. Row i is position positions[i] of sequence sequences[i], whose position p lives in
+/// page page_tables[sequences[i]][p / page_tokens], slot p % page_tokens. A row attends to positions [0, positions[i]]
+/// of its own sequence, all of which must have been written (rows of the same batch count: a layer writes before it
+/// attends).
+struct Rows {
+  std::span<const std::int32_t> positions;
+  std::span<const std::int32_t> sequences;
+  std::span<const std::span<const std::int32_t>> page_tables;
+};
+
+/// interleaved: pairs (2i, 2i+1), as GGUF's llama weights are permuted for. halves: pairs (i, i + dim/2), Hugging Face.
+enum class RopeLayout { interleaved, halves };
+
+struct Rope {
+  RopeLayout layout = RopeLayout::halves;
+  std::int32_t dims = 0;             ///< leading dimensions of a head that are rotated; even
+  std::span<const float> inv_freq;   ///< [dims / 2], radians per position
+  float attention_scale = 1.0F;      ///< multiplies cos and sin (yarn)
+};
+
+struct Norm {
+  const float* weight = nullptr;  ///< [cols], device memory
+  float eps = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string_view name() const = 0;  ///< e.g. "cpu avx512", for logs and `glia version`
+  virtual MathMode math() const = 0;
+
+  virtual std::unique_ptr<Allocation> allocate(std::size_t bytes) = 0;
+  /// Host to device and back; counts are in floats.
+  virtual void upload(float* device, std::span<const float> host) = 0;
+  virtual void download(std::span<float> host, const float* device) = 0;
+
+  /// Packs `parts` ([rows_i, cols] each, same cols) stacked by rows. The views may be dropped afterwards.
+  virtual std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts) = 0;
+  virtual std::unique_ptr<KvCache> create_kv_cache(const KvShape& shape) = 0;
+
+  /// out[i, :] = table[ids[i], :], exactly dequantised in both modes. out: [ids.size(), table.cols()]
+  virtual void embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) = 0;
+  /// out[i, j] = x[i, j] * weight[j] / sqrt(mean_j(x[i, j]^2) + eps). out may be x.
+  virtual void rms_norm(Tensor out, Tensor x, Norm norm) = 0;
+  /// out = x W^T, or out += x W^T with `accumulate`; x is RMS-normalised first where norm.weight is set (x itself is left
+  /// alone). x: [n, W.cols()], out: [n, W.rows()]. `bias`: [W.rows()] or null.
+  virtual void matmul(Tensor out, const Matrix& w, Tensor x, Norm norm = {}, bool accumulate = false,
+                      const float* bias = nullptr) = 0;
+  /// out[i, j] = silu(x[i, j]) * x[i, cols/2 + j] for j < cols/2. x: [n, 2f] (gate, up), out: [n, f].
+  virtual void silu_gate(Tensor out, Tensor x) = 0;
+  /// Rotates every head of every row in place. x: [n, heads * head_dim]
+  virtual void rope(Tensor x, std::int32_t head_dim, const Rope& rope, std::span<const std::int32_t> positions) = 0;
+  /// Stores k and v ([n, kv_heads * head_dim]) at the rows' places in `layer`.
+  virtual void kv_write(KvCache& cache, std::int32_t layer, Tensor k, Tensor v, const Rows& rows) = 0;
+  /// Causal attention with grouped queries: head h reads kv head h / (heads / kv_heads); softmax(scale * q k^T) v.
+  /// out, q: [n, heads * head_dim]
+  virtual void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale,
+                         const Rows& rows) = 0;
+};
+
+struct CpuOptions {
+  std::int32_t threads = 0;      ///< 0: every core this process may use
+  MathMode math = MathMode::fast;
+  std::string_view isa = {};     ///< "", "baseline", "avx2", "avx512"; "" takes GLIA_CPU, else the best this CPU has
+};
+
+/// Errors: throws glia::Error(invalid_input) for an instruction set that is unknown or that this CPU lacks.
+std::unique_ptr<Device> make_cpu_device(const CpuOptions& options);
+/// Plain float64 loops over exactly dequantised weights; slow, for tests.
+std::unique_ptr<Device> make_reference_device();
+/// Instruction sets compiled in that this CPU can run, best first.
+std::vector<std::string_view> available_isas();
+
+}  // namespace glia::kernels

@@ -1,0 +1,50 @@
+// A decoder-only language model: tokens in, logits out. What differs between families stays behind this.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "formats/gguf.h"
+#include "formats/safetensors.h"
+#include "kernels/device.h"
+
+namespace glia::models {
+
+struct LanguageModelInfo {
+  std::string architecture;          ///< "llama"
+  std::int32_t vocab = 0;
+  std::int32_t context = 0;          ///< positions the weights were trained for
+  std::int32_t layers = 0;
+  std::int32_t kv_heads = 0;
+  std::int32_t head_dim = 0;
+  std::size_t weight_bytes = 0;      ///< resident in packed form
+};
+
+/// One step: rows of several sequences, prefill and decode mixed (kernels::Rows says where each row stands).
+struct Batch {
+  std::span<const std::int32_t> tokens;       ///< [n]
+  kernels::Rows rows;                         ///< [n]
+  std::span<const std::int32_t> logit_rows;   ///< rows whose logits are wanted, ascending
+};
+
+/// Thread rule: one forward at a time. Errors: forward throws nothing that input can cause (token ids must be checked
+/// by the caller against info().vocab, positions against info().context).
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+  virtual const LanguageModelInfo& info() const = 0;
+  virtual std::unique_ptr<kernels::KvCache> create_kv_cache(std::int32_t pages, std::int32_t page_tokens) = 0;
+  /// Writes keys and values of every row and the logits of the wanted ones. logits: [logit_rows.size(), vocab], host.
+  virtual void forward(const Batch& batch, kernels::KvCache& cache, std::span<float> logits) = 0;
+};
+
+/// Binds the weights of a GGUF (general.architecture decides the family). The file may be closed afterwards.
+/// Errors: glia::Error(model_unavailable) naming the missing or misshapen tensor or key.
+std::unique_ptr<LanguageModel> load_language_model(const formats::GgufFile& file, kernels::Device& device);
+/// Binds a Hugging Face folder (config.json and safetensors).
+std::unique_ptr<LanguageModel> load_language_model(const formats::HfFolder& folder, kernels::Device& device);
+
+}  // namespace glia::models

@@ -1,0 +1,38 @@
+// Chat templates as published (Jinja), rendered by minijinja with what transformers adds: tojson as Python's
+// json.dumps, strftime_now, raise_exception, key order kept, loop controls, Python string methods, trim_blocks and
+// lstrip_blocks.
+// Errors: the constructor throws glia::Error(model_unavailable) for a template that does not parse; render throws
+// glia::Error(invalid_input) with the template's own raise_exception text, or when its step or output budget is spent.
+// Thread rule: const access from any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace glia::text {
+
+struct ChatTemplateInput {
+  std::string_view messages_json;        ///< array of {role, content, …}, passed to the template as it is
+  std::string_view tools_json = {};      ///< array, or empty: the template sees `tools` undefined/none
+  bool add_generation_prompt = true;
+  std::int64_t now_unix_s = 0;           ///< for strftime_now
+  std::string_view extra_json = {};      ///< object of further variables, or empty
+};
+
+class ChatTemplate {
+ public:
+  ChatTemplate(std::string_view source, std::string_view bos_token, std::string_view eos_token);
+  ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
+  ~ChatTemplate();
+
+  std::string render(const ChatTemplateInput& input) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace glia::text
