@@ -1,4 +1,7 @@
-// GGUF files, versions 2 and 3, memory-mapped and checked whole before any view of them exists.
+// GGUF files, versions 2 and 3, memory-mapped and checked whole before any view of them exists: every length, count and
+// offset against the file (overflow-safe), shapes against block sizes, no name twice, no two tensors over each other or
+// over the header. Memory is bounded by the file, never by a count that it claims.
+// Tensor types: F32 F16 BF16 I32 I8 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K.
 // Source: the GGUF specification (ggml docs/gguf.md).
 // Errors: open() throws glia::Error(model_unavailable) with what is wrong and at which byte; getters throw
 // glia::Error(model_unavailable) naming the key when it is missing or has another type.
@@ -38,10 +41,11 @@ class GgufFile final : public WeightSource {
   std::uint32_t version() const;
   const std::map<std::string, GgufValue, std::less<>>& metadata() const;
 
+  /// A getter without `find_` throws when the key is missing; both kinds throw when it has another type.
   bool has(std::string_view key) const;
   std::string_view string(std::string_view key) const;
-  std::uint64_t uint(std::string_view key) const;       ///< any integer type whose value is not negative
-  double number(std::string_view key) const;            ///< any integer or float type
+  std::uint64_t uint(std::string_view key) const;  ///< any integer type whose value is not negative
+  double number(std::string_view key) const;       ///< any integer or float type
   bool boolean(std::string_view key) const;
   const std::vector<std::string_view>& strings(std::string_view key) const;
   std::vector<double> numbers(std::string_view key) const;  ///< array of any numeric type

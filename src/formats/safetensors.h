@@ -1,6 +1,9 @@
-// safetensors files and Hugging Face model folders.
+// safetensors files and Hugging Face model folders, memory-mapped and checked whole before any view of them exists:
+// header length, JSON (nesting, no name twice), types F32 F16 BF16 I32 I8, shapes against offsets, offsets against the
+// file, no overlap, no hole.
 // Source: the safetensors format description; transformers' folder layout.
-// Errors, ownership and thread rule as in gguf.h.
+// Errors: open() and parse() throw glia::Error(model_unavailable) with what is wrong.
+// Ownership: owns the mappings; views borrow from them. Thread rule: const access from any thread.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +23,7 @@ namespace glia::formats {
 class SafetensorsFile final : public WeightSource {
  public:
   static SafetensorsFile open(const std::filesystem::path& path);
+  /// The same over bytes in memory that the caller keeps alive (tests, fuzzing).
   static SafetensorsFile parse(std::span<const std::byte> bytes);
   SafetensorsFile(SafetensorsFile&&) noexcept;
   SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
@@ -35,7 +39,8 @@ class SafetensorsFile final : public WeightSource {
   std::unique_ptr<Impl> impl_;
 };
 
-/// config.json plus model.safetensors (or shards named by model.safetensors.index.json).
+/// config.json plus model.safetensors, or else the shards named by model.safetensors.index.json (plain file names in
+/// the same folder). Weight bytes are mapped, not read.
 class HfFolder final : public WeightSource {
  public:
   static HfFolder open(const std::filesystem::path& folder);
@@ -49,6 +54,7 @@ class HfFolder final : public WeightSource {
   std::optional<std::string> text_file(std::string_view name) const;
   std::optional<tensor::View> find(std::string_view name) const override;
   std::vector<std::string> names() const override;
+  void drop_pages() const;  ///< after weights were packed
 
  private:
   struct Impl;

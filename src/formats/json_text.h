@@ -1,0 +1,13 @@
+// JSON of model files (config.json, a safetensors header, a shard index): one object, no name twice.
+// Errors: throws glia::Error(model_unavailable) whose detail starts with `what`. Thread rule: pure function.
+#pragma once
+
+#include <string_view>
+
+#include "base/json.h"
+
+namespace glia::formats {
+
+json::object parse_json_object(std::string_view text, std::string_view what);
+
+}  // namespace glia::formats
