@@ -1,8 +1,12 @@
 // Neurons: reservations, durable charges, usage. SQLite through store/; never a prompt or an answer.
 //
-// A charge is one row: request id, account, model, unix time, token counts, neurons. Writes of concurrent requests share
-// one commit (group commit) by a writer thread. The day turns at 00:00 UTC.
-// Thread rule: every method from any thread; durable callbacks come from the writer thread.
+// A charge is one row: request id, account, model, task, unix time, token counts, neurons. Neurons are kept as whole
+// millionths: a charge is rounded once, when it is settled, and sums are exact from there on. (Prices are whole neurons
+// per million tokens, so a token's price is a whole number of millionths and nothing is rounded at all.)
+// Writes of concurrent requests share one commit (group commit) by a writer thread; a lone one is committed at once.
+// The day turns at 00:00 UTC; a charge belongs to the day in which it is settled.
+// Under plan `free` the limit is exact within one process: what is charged and what is reserved never passes it.
+// Thread rule: every method from any thread; settled callbacks come from the writer thread and must not block.
 // Errors: open throws glia::Error(internal) for a database that cannot be used or an SQLite that is too old; reserve
 // throws glia::Error(quota_exceeded) under plan `free` when used + reserved + estimate would pass the allocation.
 #pragma once
@@ -16,6 +20,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/error.h"
 
 namespace glia::ledger {
 
@@ -48,24 +53,33 @@ struct UsageRow {
 };
 
 struct Options {
-  std::filesystem::path path;   ///< empty: in memory
+  std::filesystem::path path;  ///< empty: in memory
   Plan plan = Plan::paid;
 };
+
+/// Null: the charge is on disk. Otherwise why it could not be written (full disk, read-only file).
+using Settled = std::function<void(const Error* error)>;
 
 class Ledger {
  public:
   static std::unique_ptr<Ledger> open(const Options& options, const Clock& clock);
+  /// Writes what is still queued.
   virtual ~Ledger() = default;
-  /// Holds `neurons` for the request until settle or release.
+  /// Holds `neurons` for the request until settle or release. A second reserve of the same request replaces the first.
   virtual void reserve(std::string_view request_id, std::string_view account, double neurons) = 0;
   /// Gives a reservation back without a charge.
   virtual void release(std::string_view request_id) = 0;
-  /// Replaces the reservation by the charge; `durable` is called once it is on disk. A request id is charged once.
-  virtual void settle(Charge charge, std::function<void()> durable) = 0;
-  /// Rows by day, model and task, newest day first. Empty account: all.
+  /// Replaces the reservation by the charge; `settled` is called once the charge is on disk, or cannot be written. A
+  /// request id is charged once: a second settle of it changes nothing and reports success.
+  virtual void settle(Charge charge, Settled settled) = 0;
+  /// Rows by day, model and task, newest day first. Empty account: all. `days`: today and the days before it.
   virtual std::vector<UsageRow> usage(std::string_view account, int days) = 0;
   /// Neurons charged to the account today.
   virtual double used_today(std::string_view account) = 0;
 };
+
+/// Rows of a ledger that another process may be writing, without becoming a writer. Errors: as Ledger::open.
+std::vector<UsageRow> read_usage(const std::filesystem::path& path, const Clock& clock, std::string_view account,
+                                 int days);
 
 }  // namespace glia::ledger
