@@ -1,0 +1,95 @@
+// What the user typed: our own flags, and everything else, which is wrangler's (or another command's after `--`).
+
+/** A mistake in how the program was called; the process exits with 2. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+export interface Arguments {
+  help: boolean;
+  version: boolean;
+  /** Where glia serve is, or shall be. */
+  url: URL;
+  /** True when the user named another address than this machine's default or a port: then nothing is started there. */
+  urlGiven: boolean;
+  /** Flags for `wrangler dev`; unused when `command` is given. */
+  wrangler: string[];
+  /** The command after `--`. */
+  command: string[] | undefined;
+}
+
+export const kDefaultPort = 7843;
+
+/** Parses `argv` (without node and script); `env` gives GLIA_URL. Throws UsageError. */
+export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv): Arguments {
+  let help = false;
+  let version = false;
+  let url: string | undefined;
+  let port: string | undefined;
+  const wrangler: string[] = [];
+  let command: string[] | undefined;
+
+  for (let i = 0; i < argv.length; i++) {
+    const argument = argv[i]!;
+    if (argument === "--") {
+      command = argv.slice(i + 1);
+      break;
+    }
+    const own = /^--glia-(url|port)(?:=(.*))?$/s.exec(argument);
+    if (own) {
+      const value = own[2] ?? argv[++i];
+      if (value === undefined || value === "") throw new UsageError(`--glia-${own[1]} needs a value`);
+      if (own[1] === "url") url = value;
+      else port = value;
+    } else if (/^--glia(-|$)/.test(argument)) {
+      throw new UsageError(`glia-dev has no flag ${argument}; there are --glia-url and --glia-port`);
+    } else if (argument === "--help" || argument === "-h") {
+      help = true;
+    } else if (argument === "--version" || argument === "-v") {
+      version = true;
+    } else {
+      wrangler.push(argument);
+    }
+  }
+  if (command !== undefined) {
+    if (command.length === 0 && !help && !version) throw new UsageError("nothing follows `--`: type the command to run after it");
+    if (wrangler.length > 0) throw new UsageError(`${wrangler[0]} stands before \`--\`; wrangler's flags are for the form without \`--\``);
+  }
+  if (url !== undefined && port !== undefined) throw new UsageError("--glia-url and --glia-port exclude each other");
+  const environment = port === undefined && url === undefined ? env.GLIA_URL : undefined;
+  const given = url ?? environment;
+  if (given !== undefined && given !== "") {
+    return { help, version, url: parse_url(given, url === undefined ? "GLIA_URL" : "--glia-url"), urlGiven: true, wrangler, command };
+  }
+  const number = port === undefined ? kDefaultPort : Number(port);
+  if (!Number.isInteger(number) || number < 1 || number > 65535) throw new UsageError(`--glia-port ${port}: a port is 1 to 65535`);
+  return { help, version, url: new URL(`http://127.0.0.1:${number}`), urlGiven: false, wrangler, command };
+}
+
+function parse_url(text: string, source: string): URL {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new UsageError(`${source} ${text} is not a URL; for example http://127.0.0.1:${kDefaultPort}`);
+  }
+  if (url.protocol !== "http:") throw new UsageError(`${source} ${text}: only http:// is spoken`);
+  return url;
+}
+
+export const kHelp = `Runs your project's own wrangler dev, with env.AI answered on this machine by Glia.
+
+Usage
+  glia-dev [wrangler dev flags]      wrangler dev --local, every flag of it passes through
+  glia-dev [flags] -- <command>      any command (vite, vitest, a script) with env.AI wired the same way
+
+Flags
+  --glia-port <n>    where glia serve listens, and is started when nothing does (default ${kDefaultPort})
+  --glia-url <url>   a glia serve that runs already; nothing is started (also GLIA_URL)
+  -h, --help         this text; wrangler's own: glia-dev -- wrangler dev --help
+  -v, --version
+
+Environment
+  GLIA_BIN           the glia program to start
+  GLIA_URL           as --glia-url
+`;

@@ -1,0 +1,89 @@
+// glia-dev: finds or starts Glia, then runs the project's own tool with env.AI pointed at it.
+import { kHelp, parse_arguments, UsageError, type Arguments } from "./arguments.ts";
+import { run_command, type Command } from "./child.ts";
+import { Glia, type ServerInfo } from "./glia/glia.ts";
+import { log_path } from "./glia/program.ts";
+import { environment_with, preload_url } from "./handover.ts";
+import { call_line, connected_lines, mode_label, problem_line, refused_line, style_for } from "./lines.ts";
+import { find_wrangler, path_with_project, project_folder, project_name, ProjectError } from "./project.ts";
+import { Relay } from "./relay.ts";
+import { kVersion } from "./version.ts";
+
+/** How long the tool's own start waits for Glia, so that the bindings table can name the weights. */
+const kWaitForGliaMs = 4000;
+
+/** The whole program; resolves with the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    const parsed = parse_arguments(argv, process.env);
+    if (parsed.help) return say(kHelp);
+    if (parsed.version) return say(`glia-dev ${kVersion}\n`);
+    return await run(parsed);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`glia-dev: ${error.message}\nType glia-dev --help for how it is used.\n`);
+      return 2;
+    }
+    if (error instanceof ProjectError) {
+      process.stderr.write(`glia-dev: ${error.message}\n`);
+      return 1;
+    }
+    throw error;
+  }
+}
+
+function say(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+async function run(parsed: Arguments): Promise<number> {
+  const folder = parsed.command === undefined ? project_folder(parsed.wrangler, process.cwd()) : process.cwd();
+  const command = command_for(parsed, folder);
+  const style = style_for(process.stderr, process.env);
+  let relay: Relay | undefined;
+  let info: ServerInfo | undefined;
+  const print = (line: string): void => {
+    if (!relay?.print(line)) process.stderr.write(`${line}\n`);
+  };
+
+  const glia = new Glia({
+    url: parsed.url,
+    may_start: !parsed.urlGiven,
+    env: process.env,
+    folder,
+    project: project_name(folder),
+    on_call: (event) => print(call_line(event, style)),
+    on_connected: (connected, again) => {
+      info = connected;
+      const log = log_path(process.env, Number(parsed.url.port || 80));
+      for (const line of connected_lines(connected, again, parsed.url, log, style)) print(line);
+    },
+    on_lost: (text) => print(problem_line(text, style)),
+  });
+  relay = new Relay({ glia, on_refused: (model, problem) => print(refused_line(model, problem, style)) });
+  try {
+    const base = await relay.listen();
+    glia.start();
+    const first = await glia.ready_within(kWaitForGliaMs);
+    if ("problem" in first) print(problem_line(first.problem, style));
+    const env = environment_with(command.env, { relay: base, label: mode_label(info?.models) }, preload_url());
+    return await run_command({ ...command, env });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    throw new ProjectError(`there is no command ${command.program}`);
+  } finally {
+    await glia.close();
+    relay.close();
+  }
+}
+
+function command_for(parsed: Arguments, folder: string): Command {
+  const env = { ...process.env, PATH: path_with_project(folder, process.env.PATH) };
+  if (parsed.command !== undefined) {
+    const [program, ...rest] = parsed.command;
+    return { program: program!, arguments: rest, cwd: process.cwd(), env };
+  }
+  const wrangler = find_wrangler(folder);
+  return { program: process.execPath, arguments: [wrangler.script, "dev", "--local", ...parsed.wrangler], cwd: process.cwd(), env };
+}
