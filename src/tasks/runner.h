@@ -16,7 +16,7 @@
 namespace glia::tasks {
 
 struct RunRequest {
-  std::string request_id;       ///< unique; the ledger's key
+  std::string request_id;  ///< unique; the ledger's key
   std::string account;
   std::string model;            ///< catalogue id or alias as the client wrote it
   json::object inputs;          ///< the task's input as documented by the service
@@ -31,23 +31,25 @@ struct TokenUsage {
 
 /// What is known once the model was resolved, before the first piece.
 struct RunInfo {
-  std::string model;            ///< canonical catalogue id
-  std::string weights;          ///< what really answers, e.g. "SmolLM2-135M-Instruct"
-  bool stand_in = false;        ///< weights are not the id's own
+  std::string model;                  ///< canonical catalogue id
+  std::string weights;                ///< what really answers, e.g. "SmolLM2-135M-Instruct"
+  bool stand_in = false;              ///< weights are not the id's own
   std::vector<std::string> messages;  ///< notes for the client, e.g. unknown parameters by name
 };
 
 struct TextResult {
   std::string text;
-  std::string finish_reason;    ///< "stop", "length"
+  std::string finish_reason;  ///< "stop", "length"; "cancelled" in cancelled() only
   TokenUsage usage;
   double neurons = 0;
-  double first_token_ms = 0;
-  double total_ms = 0;
+  double first_token_ms = 0;  ///< from run() to the first sampled token; 0 when there was none
+  double total_ms = 0;        ///< from run() to the last
 };
 
-/// Receives one run: started, then text pieces, then exactly one of finished and failed. finished() comes after the
-/// charge is durable, so a dialect may end its answer at once.
+/// Receives one run: started, then text pieces, then exactly one of finished, cancelled and failed. started() comes
+/// with the first token, so what fails before it (a prompt too long, a full queue, an exhausted plan) is failed() alone
+/// and a dialect can still answer with the error's own status. finished() comes after the charge is durable, so a
+/// dialect may end its answer at once.
 class RunSink {
  public:
   virtual ~RunSink() = default;
@@ -55,32 +57,57 @@ class RunSink {
   virtual void text(std::string_view piece) = 0;
   virtual void finished(const TextResult& result) = 0;
   virtual void failed(const Error& error) = 0;
+  /// Run::cancel() took effect; what was used is charged, durably. With or without started() before it.
+  virtual void cancelled(const TextResult& /*partial*/) { failed(Error(ErrorCode::aborted)); }
 };
 
 class Run {
  public:
   virtual ~Run() = default;
-  /// The client went away: the engine stops within one step; what was used is still charged.
+  /// The client went away: the engine stops within one step; what was used is still charged. Never blocks.
   virtual void cancel() = 0;
 };
 
-/// Meters a run. The ledger implements it; the default does nothing.
+/// Who pays for a run, and for what.
+struct Bill {
+  std::string request_id;
+  std::string account;
+  std::string model;  ///< canonical catalogue id
+  std::string task;   ///< "Text Generation"
+  bool stand_in = false;
+};
+
+/// Meters a run. The application adapts the ledger to it. Thread rule: any thread, several at once; must not block on
+/// the disk.
 class Meter {
  public:
+  /// Null: durable. Otherwise why the charge could not be written.
+  using Settled = std::function<void(const Error* error)>;
+
   virtual ~Meter() = default;
   /// Before anything runs. Throws glia::Error(quota_exceeded) when the plan refuses.
-  virtual void reserve(const RunRequest& request, std::string_view model, double estimated_neurons) = 0;
-  /// Afterwards, exactly once per reserve; calls `durable` when the row is on disk.
-  virtual void settle(const RunRequest& request, std::string_view model, const TokenUsage& usage, double neurons,
-                      std::function<void()> durable) = 0;
+  virtual void reserve(const Bill& bill, double estimated_neurons) = 0;
+  /// Nothing was used. Once for a reserve that is not settled.
+  virtual void release(const Bill& bill) = 0;
+  /// Afterwards, exactly once for a reserve that is not released; calls `settled` once the charge is on disk or lost.
+  virtual void settle(const Bill& bill, const TokenUsage& usage, double neurons, Settled settled) = 0;
+};
+
+/// Meters nothing.
+class NoMeter final : public Meter {
+ public:
+  void reserve(const Bill&, double) override {}
+  void release(const Bill&) override {}
+  void settle(const Bill&, const TokenUsage&, double, Settled settled) override { settled(nullptr); }
 };
 
 class Runner {
  public:
   virtual ~Runner() = default;
-  /// Validates against the catalogue's schema, then starts. Errors of the input are thrown (no_such_model,
-  /// invalid_input with the path of what is wrong, context_too_long, quota_exceeded, …) before started() is called;
-  /// later ones reach failed().
+  /// Validates against the catalogue's schema, then starts; never waits for a model, a tokenizer or the disk.
+  /// Errors of the input are thrown (no_such_model, not_served, model_unavailable, invalid_input with the path of what
+  /// is wrong, lora_unsupported, out_of_capacity); those that need the model (context_too_long, quota_exceeded, what
+  /// the chat template refuses) and later ones reach failed().
   virtual std::shared_ptr<Run> run(RunRequest request, std::shared_ptr<RunSink> sink) = 0;
 };
 
