@@ -1,0 +1,220 @@
+#include "http/client.h"
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <span>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include "http/head_check.h"
+
+namespace glia::http {
+namespace asio = boost::asio;
+namespace beast_http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+using Why = Unreachable::Why;
+namespace {
+
+struct Url {
+  std::string host;
+  std::string port = "80";
+  std::string target = "/";
+
+  std::string address() const { return host + ":" + port; }
+};
+
+Url parse_url(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  if (!url.starts_with(kScheme)) throw Error(ErrorCode::invalid_input, "only http:// addresses are supported");
+  url.remove_prefix(kScheme.size());
+  Url out;
+  const auto slash = url.find_first_of("/?");
+  if (slash != std::string_view::npos) out.target = url.substr(slash);
+  if (out.target.front() == '?') out.target.insert(0, "/");
+  std::string_view authority = url.substr(0, slash);
+  const auto colon = authority.rfind(':');
+  if (colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) {
+    out.port = authority.substr(colon + 1);
+    authority = authority.substr(0, colon);
+  }
+  out.host = authority;
+  return out;
+}
+
+/// A socket whose operations block, each with a time limit.
+class TimedSocket {
+ public:
+  explicit TimedSocket(std::string address) : address_(std::move(address)), socket_(io_) {}
+
+  void connect(const Url& url, int ms) {
+    std::string host = url.host;
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    error_code ec;
+    tcp::resolver resolver(io_);
+    const auto endpoints = resolver.resolve(host, url.port, ec);
+    if (ec) throw Unreachable(Why::refused, "the host " + host + " is unknown");
+    ec = wait(ms, [&](auto done) {
+      asio::async_connect(socket_, endpoints, [done](error_code e, const tcp::endpoint&) { done(e, 0); });
+    });
+    if (ec == asio::error::timed_out) throw Unreachable(Why::timed_out, address_ + " does not answer");
+    if (ec) throw Unreachable(Why::refused, "nothing answers at " + address_);
+    socket_.set_option(tcp::no_delay(true), ec);
+  }
+
+  void write(std::string_view bytes, int ms) {
+    const error_code ec =
+        wait(ms, [&](auto done) { asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()), done); });
+    // The answer may be there although the body was not taken whole: reading decides.
+    if (ec == asio::error::timed_out) throw Unreachable(Why::timed_out, address_ + " takes no more of the request");
+  }
+
+  /// 0 at the end.
+  std::size_t read(std::span<char> into, int ms) {
+    const error_code ec =
+        wait(ms, [&](auto done) { socket_.async_read_some(asio::buffer(into.data(), into.size()), done); });
+    if (ec == asio::error::timed_out) throw Unreachable(Why::timed_out, address_ + " fell silent");
+    return ec ? 0 : count_;
+  }
+
+ private:
+  template <class Start>
+  error_code wait(int ms, Start start) {
+    std::optional<error_code> result;
+    start([this, &result](error_code ec, std::size_t n) {
+      result = ec;
+      count_ = n;
+    });
+    io_.restart();
+    io_.run_for(std::chrono::milliseconds(ms));
+    if (result) return *result;
+    error_code ignored;
+    socket_.close(ignored);
+    io_.restart();
+    io_.run();
+    return asio::error::timed_out;
+  }
+
+  std::string address_;
+  asio::io_context io_;
+  tcp::socket socket_;
+  std::size_t count_ = 0;
+};
+
+std::string request_head(std::string_view method, const Url& url, const Headers& headers, std::size_t body_bytes) {
+  std::string head(method);
+  head += " " + url.target + " HTTP/1.1\r\nhost: " + url.address() + "\r\nconnection: close\r\n";
+  for (const auto& [name, value] : headers) head += name + ": " + value + "\r\n";
+  if (body_bytes > 0 || method != "GET") head += "content-length: " + std::to_string(body_bytes) + "\r\n";
+  return head + "\r\n";
+}
+
+/// Reads one answer; the parser sees bytes in the order they came.
+class Reader {
+ public:
+  Reader(TimedSocket& socket, std::string_view method, const OnData& on_data, const ClientOptions& options)
+      : socket_(socket), on_data_(on_data), options_(options) {
+    parser_.header_limit(64 << 10);
+    parser_.body_limit(boost::none);
+    parser_.skip(method == "HEAD");
+  }
+
+  ClientResponse read() {
+    std::array<char, 16384> piece;
+    while (!parser_.is_done() && !stopped_) {
+      const std::size_t n = socket_.read(piece, options_.idle_timeout_ms);
+      if (n == 0) {
+        at_end();
+        break;
+      }
+      waiting_.append(piece.data(), n);
+      parse();
+    }
+    return std::move(response_);
+  }
+
+ private:
+  void parse() {
+    std::array<char, 16384> piece;
+    std::size_t used = 0;
+    while (used < waiting_.size() && !parser_.is_done() && !stopped_) {
+      auto& body = parser_.get().body();
+      body.data = piece.data();
+      body.size = piece.size();
+      body.more = true;
+      error_code ec;
+      const std::size_t n = parser_.put(asio::const_buffer(waiting_.data() + used, waiting_.size() - used), ec);
+      used += n;
+      if (response_.status == 0 && parser_.is_header_done()) take_head();
+      if (const std::size_t got = piece.size() - body.size; got > 0) take_body({piece.data(), got});
+      if (ec == beast_http::error::need_more || (!ec && n == 0)) break;
+      if (ec && ec != beast_http::error::need_buffer) throw Unreachable(Why::malformed, "the answer is not HTTP");
+    }
+    waiting_.erase(0, used);
+    if (waiting_.size() > (128u << 10)) throw Unreachable(Why::malformed, "the answer is not HTTP");
+  }
+
+  void take_head() {
+    const auto& message = parser_.get();
+    response_.status = static_cast<int>(message.result_int());
+    for (const auto& field : message) {
+      response_.headers.emplace_back(lower(std::string_view(field.name_string())),
+                                     std::string(std::string_view(field.value())));
+    }
+  }
+
+  void take_body(std::string_view piece) {
+    if (on_data_ && response_.status >= 200 && response_.status < 300) {
+      stopped_ = !on_data_(piece);
+      return;
+    }
+    if (response_.body.size() + piece.size() > options_.max_body_bytes) {
+      throw Unreachable(Why::malformed, "the answer is too large");
+    }
+    response_.body += piece;
+  }
+
+  void at_end() {
+    error_code ec;
+    if (parser_.got_some()) parser_.put_eof(ec);
+    if (!parser_.is_done() || ec) throw Unreachable(Why::cut_off, "the connection ended before the answer did");
+  }
+
+  TimedSocket& socket_;
+  const OnData& on_data_;
+  const ClientOptions& options_;
+  beast_http::response_parser<beast_http::buffer_body> parser_;
+  ClientResponse response_;
+  std::string waiting_;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+std::optional<std::string_view> ClientResponse::header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (key == name) return value;
+  }
+  return std::nullopt;
+}
+
+ClientResponse request(std::string_view method, std::string_view url, const Headers& headers, std::string_view body,
+                       const OnData& on_data, const ClientOptions& options) {
+  const Url parts = parse_url(url);
+  TimedSocket socket(parts.address());
+  socket.connect(parts, options.connect_timeout_ms);
+  std::string bytes = request_head(method, parts, headers, body.size());
+  bytes += body;
+  socket.write(bytes, options.idle_timeout_ms);
+  return Reader(socket, method, on_data, options).read();
+}
+
+}  // namespace glia::http

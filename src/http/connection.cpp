@@ -1,0 +1,359 @@
+#include "http/connection.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/log.h"
+
+namespace glia::http {
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::seconds;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::size_t kReadAhead = 64 << 10;
+constexpr seconds kLinger{2};   ///< for the client to take a last answer and close
+constexpr seconds kLong{3600};  ///< any; something wakes the connection before
+
+// Named, not temporaries: GCC 12 destroys a brace-initialised temporary of a co_await expression twice.
+const Refusal kConnections{503, "too many connections"};
+const Refusal kBodies{503, "too many request bodies at once"};
+const Refusal kSlowHead{408, "the request head came too slowly"};
+const Refusal kSlowBody{408, "the body came too slowly"};
+
+std::int64_t unix_seconds() {
+  return std::chrono::duration_cast<seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::int64_t steady_ns(Clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+bool bodiless(int status) { return status < 200 || status == 204 || status == 304; }
+
+}  // namespace
+
+Connection::Connection(asio::ip::tcp::socket socket, ConnectionHost& host)
+    : socket_(std::move(socket)), host_(host), timer_(socket_.get_executor()) {
+  error_code ec;
+  socket_.set_option(asio::ip::tcp::no_delay(true), ec);
+  socket_.non_blocking(true, ec);
+  const auto peer = socket_.remote_endpoint(ec);
+  if (!ec) remote_ = peer.address().to_string();
+  host_.opened(this);
+}
+
+Connection::~Connection() { host_.closed(this); }
+
+void Connection::start(Mode mode) {
+  asio::co_spawn(
+      socket_.get_executor(), [self = shared_from_this(), mode]() { return self->run(mode); }, asio::detached);
+}
+
+void Connection::abort() {
+  aborted_ = true;
+  error_code ec;
+  socket_.close(ec);
+  wake();
+}
+
+asio::awaitable<void> Connection::run(Mode mode) {
+  const auto self = shared_from_this();  // the spawned lambda ends before the coroutine does
+  try {
+    if (mode == Mode::refuse) {
+      RequestReader nothing({});
+      if (co_await refuse(kConnections, nothing) == Next::linger) co_await linger();
+    } else {
+      co_await serve();
+    }
+  } catch (const std::exception&) {
+    // Only memory can be short here; this client is let go and the others stay.
+    log::error("a connection was dropped: out of memory");
+  }
+  if (exchange_) exchange_->finish(true);
+  error_code ec;
+  socket_.close(ec);
+}
+
+asio::awaitable<void> Connection::serve() {
+  const ReaderLimits limits{.max_header_bytes = host_.options.max_header_bytes,
+                            .max_body_bytes = host_.options.max_body_bytes};
+  for (bool first = true;; first = false) {
+    RequestReader reader(limits);
+    Next next = co_await read_request(reader, first);
+    if (next == Next::go_on) next = co_await answer(reader);
+    if (next == Next::drop) co_return;
+    if (next == Next::linger) break;
+  }
+  co_await linger();
+}
+
+/// The deadlines and the budget of one request that is being received.
+struct Connection::Receiving {
+  Receiving(ConnectionHost& h, bool first) : host(h), opened(Clock::now()), progress(opened) {
+    const auto& o = host.options;
+    head_deadline = opened + seconds(first ? o.header_timeout_s : o.idle_timeout_s);
+  }
+  ~Receiving() { give_back(); }
+  Receiving(const Receiving&) = delete;
+  Receiving& operator=(const Receiving&) = delete;
+
+  void fed(RequestReader& reader) {
+    progress = Clock::now();
+    host.buffered += reader.body_bytes() - counted;
+    counted = reader.body_bytes();
+    if (!started && reader.started()) {
+      started = true;
+      head_deadline = progress + seconds(host.options.header_timeout_s);
+      body_deadline = progress + seconds(host.options.body_timeout_s);
+      reader.request().received_ns = steady_ns(progress);
+    }
+  }
+  void give_back() { host.buffered -= std::exchange(counted, 0); }
+  bool over_budget() const { return host.buffered > host.options.max_buffered_bytes; }
+  Time deadline(bool in_body) const {
+    return in_body ? std::min(body_deadline, progress + seconds(host.options.idle_timeout_s)) : head_deadline;
+  }
+
+  ConnectionHost& host;
+  Time opened;
+  Time progress;
+  Time head_deadline;
+  Time body_deadline;
+  bool started = false;
+  std::size_t counted = 0;
+};
+
+asio::awaitable<Connection::Next> Connection::read_request(RequestReader& reader, bool first) {
+  Receiving receiving(host_, first);
+  bool continued = false;
+  for (;;) {
+    if (!in_.empty()) {
+      in_.erase(0, reader.feed(in_));
+      receiving.fed(reader);
+    }
+    if (reader.state() == RequestReader::State::done) co_return Next::go_on;
+    if (reader.state() == RequestReader::State::refused) co_return co_await refuse(reader.refusal(), reader);
+    if (receiving.over_budget()) {
+      receiving.give_back();
+      std::string().swap(reader.request().body);
+      co_return co_await refuse(kBodies, reader);
+    }
+    if (lost()) co_return Next::drop;
+    if (read_closed_ || (host_.draining && !receiving.started)) co_return Next::linger;
+    const bool in_body = reader.state() == RequestReader::State::body;
+    if (reader.wants_continue() && !continued && reader.body_bytes() == 0) {
+      continued = true;
+      out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+      pump_write();
+    }
+    const Time deadline = receiving.deadline(in_body);
+    if (Clock::now() >= deadline) {
+      if (!receiving.started) co_return Next::linger;
+      co_return co_await refuse(in_body ? kSlowBody : kSlowHead, reader);
+    }
+    pump_read();
+    co_await pause(deadline);
+  }
+}
+
+void Connection::call_handler(RequestReader& reader, const std::shared_ptr<Exchange>& exchange) {
+  const auto responder = Exchange::responder(exchange);
+  reader.request().remote = remote_;
+  if (reader.request().path == "*") {
+    responder->send(204, {{"allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}}, {});
+    return;
+  }
+  try {
+    host_.handler(std::move(reader.request()), responder);
+  } catch (const std::exception&) {
+    log::error("a handler threw");
+    responder->send(500, {{"content-type", "text/plain"}}, "Internal server error\n");
+  }
+}
+
+asio::awaitable<Connection::Next> Connection::answer(RequestReader& reader) {
+  const bool head_only = reader.request().method == "HEAD";
+  const bool http_1_0 = reader.http_1_0();
+  close_after_ = !reader.keep_alive() || host_.draining;
+  exchange_ = std::make_shared<Exchange>(host_.options.max_pending_bytes,
+                                         [weak = weak_from_this(), executor = socket_.get_executor()] {
+                                           asio::post(executor, [weak] {
+                                             if (const auto self = weak.lock()) self->wake();
+                                           });
+                                         });
+  call_handler(reader, exchange_);
+
+  bool begun = false;
+  bool ended = false;
+  last_progress_ = Clock::now();
+  for (;;) {
+    Exchange::News news = exchange_->take();
+    if (news.too_slow) co_return cut_off("a client reads too slowly and was cut off");
+    if (news.dropped && (begun || news.head)) co_return cut_off("an answer was left unfinished");
+    if (news.dropped) {
+      news.head = news.whole = news.ended = true;
+      news.status = 500;
+    }
+    begun = begun || news.head;
+    queue_news(news, head_only, http_1_0);
+    ended = ended || news.ended;
+    pump_write();
+    const bool writing = !flight_.empty();
+    if (ended && !writing) break;
+    if (lost() || (read_closed_ && !ended)) co_return Next::drop;
+    const Time deadline = last_progress_ + seconds(host_.options.idle_timeout_s);
+    if (writing && Clock::now() >= deadline) co_return cut_off("a client stopped reading and was cut off");
+    if (!ended) pump_read();
+    co_await pause(writing ? deadline : Clock::now() + kLong);
+  }
+  exchange_->finish(false);
+  exchange_.reset();
+  framing_ = BodyFraming::none;
+  co_return close_after_ ? Next::linger : Next::go_on;
+}
+
+Connection::Next Connection::cut_off(std::string_view why) {
+  log::warn(why, {{"remote", remote_}});
+  error_code ec;
+  socket_.set_option(asio::socket_base::linger(true, 0), ec);  // a reset: the client must not take it for the end
+  return Next::drop;
+}
+
+std::string Connection::head_bytes(int status, BodyFraming framing, std::size_t length, bool http_1_0,
+                                   const Headers& headers) {
+  AnswerHead head;
+  head.status = status;
+  head.framing = bodiless(status) ? BodyFraming::none : framing;
+  head.length = length;
+  head.http_1_0 = http_1_0;
+  head.close = close_after_;
+  head.unix_s = unix_seconds();
+  return format_head(head, headers);
+}
+
+void Connection::queue_news(Exchange::News& news, bool head_only, bool http_1_0) {
+  if (news.head) {
+    close_after_ = close_after_ || host_.draining;
+    framing_ = news.whole ? BodyFraming::length : http_1_0 ? BodyFraming::until_close : BodyFraming::chunked;
+    const std::size_t length = news.pieces.empty() ? 0 : news.pieces.front().size();
+    out_ += head_bytes(news.status, framing_, length, http_1_0, news.headers);
+    if (head_only || bodiless(news.status)) framing_ = BodyFraming::none;
+  }
+  for (const std::string& piece : news.pieces) {
+    if (framing_ == BodyFraming::none) {
+      exchange_->taken_by_client(piece.size());
+      continue;
+    }
+    out_payload_ += piece.size();
+    if (framing_ == BodyFraming::chunked) {
+      append_chunk(out_, piece);
+    } else {
+      out_ += piece;
+    }
+  }
+  if (news.ended && framing_ == BodyFraming::chunked) out_ += "0\r\n\r\n";
+}
+
+asio::awaitable<bool> Connection::flush(std::string bytes) {
+  out_ += bytes;
+  last_progress_ = Clock::now();
+  for (;;) {
+    pump_write();
+    if (flight_.empty()) co_return true;
+    const Time deadline = last_progress_ + kLinger;
+    if (lost() || Clock::now() >= deadline) co_return false;
+    co_await pause(deadline);
+  }
+}
+
+asio::awaitable<Connection::Next> Connection::refuse(const Refusal& refusal, RequestReader& reader) {
+  const Request& head = reader.request();
+  close_after_ = true;
+  Headers headers{{"content-type", "text/plain"}};
+  std::string body = refusal.reason + "\n";
+  if (host_.options.refusal) std::tie(headers, body) = host_.options.refusal(refusal.status, refusal.reason, head);
+  if (refusal.status == 503) headers.emplace_back("retry-after", "1");
+  std::string bytes = head_bytes(refusal.status, BodyFraming::length, body.size(), reader.http_1_0(), headers);
+  if (head.method != "HEAD") bytes += body;
+  co_return co_await flush(std::move(bytes)) ? Next::linger : Next::drop;
+}
+
+/// Closes our side, then discards what still comes: closing with unread bytes would reset the connection, and the
+/// client could lose the answer it was just given.
+asio::awaitable<void> Connection::linger() {
+  error_code ec;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
+  const Time deadline = Clock::now() + kLinger;
+  while (!ec && !lost() && !read_closed_ && Clock::now() < deadline) {
+    in_.clear();
+    pump_read();
+    co_await pause(deadline);
+  }
+}
+
+asio::awaitable<void> Connection::pause(Time deadline) {
+  if (!woken_) {
+    timer_.expires_at(deadline);
+    co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  woken_ = false;
+}
+
+void Connection::wake() {
+  woken_ = true;
+  timer_.cancel();
+}
+
+void Connection::pump_read() {
+  if (reading_ || read_closed_ || read_failed_ || aborted_ || in_.size() >= kReadAhead) return;
+  reading_ = true;
+  socket_.async_wait(asio::ip::tcp::socket::wait_read, [self = shared_from_this()](error_code ec) {
+    self->reading_ = false;
+    while (!ec && self->in_.size() < kReadAhead) {
+      auto& scratch = self->host_.scratch;
+      const std::size_t n = self->socket_.read_some(asio::buffer(scratch.data(), scratch.size()), ec);
+      if (!ec) self->in_.append(scratch.data(), n);
+    }
+    if (ec == asio::error::eof) {
+      self->read_closed_ = true;
+    } else if (ec && ec != asio::error::would_block) {
+      self->read_failed_ = true;
+    }
+    self->wake();
+  });
+}
+
+void Connection::pump_write() {
+  if (!flight_.empty() || out_.empty() || write_failed_ || aborted_) return;
+  flight_ = std::exchange(out_, {});
+  flight_payload_ = std::exchange(out_payload_, 0);
+  flight_done_ = 0;
+  last_progress_ = Clock::now();
+  continue_write();
+}
+
+void Connection::continue_write() {
+  socket_.async_write_some(asio::buffer(flight_.data() + flight_done_, flight_.size() - flight_done_),
+                           [self = shared_from_this()](error_code ec, std::size_t n) {
+                             self->last_progress_ = Clock::now();
+                             self->flight_done_ += n;
+                             self->write_failed_ = static_cast<bool>(ec);
+                             if (!ec && self->flight_done_ < self->flight_.size()) return self->continue_write();
+                             if (!ec) self->flight_.clear();
+                             if (self->exchange_) self->exchange_->taken_by_client(self->flight_payload_);
+                             self->wake();
+                           });
+}
+
+}  // namespace glia::http
