@@ -14,20 +14,20 @@
 namespace glia::models {
 
 struct LanguageModelInfo {
-  std::string architecture;          ///< "llama"
+  std::string architecture;  ///< "llama"
   std::int32_t vocab = 0;
-  std::int32_t context = 0;          ///< positions the weights were trained for
+  std::int32_t context = 0;  ///< positions the weights were trained for
   std::int32_t layers = 0;
   std::int32_t kv_heads = 0;
   std::int32_t head_dim = 0;
-  std::size_t weight_bytes = 0;      ///< resident in packed form
+  std::size_t weight_bytes = 0;  ///< resident in packed form
 };
 
 /// One step: rows of several sequences, prefill and decode mixed (kernels::Rows says where each row stands).
 struct Batch {
-  std::span<const std::int32_t> tokens;       ///< [n]
-  kernels::Rows rows;                         ///< [n]
-  std::span<const std::int32_t> logit_rows;   ///< rows whose logits are wanted, ascending
+  std::span<const std::int32_t> tokens;      ///< [n]
+  kernels::Rows rows;                        ///< [n]
+  std::span<const std::int32_t> logit_rows;  ///< rows whose logits are wanted, ascending
 };
 
 /// Thread rule: one forward at a time. Errors: forward throws nothing that input can cause (token ids must be checked

@@ -1,0 +1,51 @@
+// Pre-normalised causal self-attention with grouped queries, rotary positions and paged keys and values:
+//   h += W_o attention(rope(W_q n), rope(W_k n), W_v n),  n = rms_norm(h)
+// W_q, W_k and W_v are one stacked matrix [(heads + 2 kv_heads) * head_dim, hidden].
+// Ownership: owns its weights, borrows the rotary table. Thread rule: one forward at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "kernels/device.h"
+#include "models/blocks/step.h"
+#include "models/blocks/weight_binder.h"
+
+namespace glia::models {
+
+struct AttentionShape {
+  std::int32_t heads = 0;
+  std::int32_t kv_heads = 0;
+  std::int32_t head_dim = 0;
+  float scale = 0;  ///< of q k^T
+
+  std::int64_t q_cols() const { return std::int64_t{heads} * head_dim; }
+  std::int64_t kv_cols() const { return std::int64_t{kv_heads} * head_dim; }
+  std::int64_t qkv_cols() const { return q_cols() + 2 * kv_cols(); }
+};
+
+struct AttentionWeights {
+  DeviceVector norm;  ///< [hidden]
+  float norm_eps = 0;
+  std::unique_ptr<kernels::Matrix> qkv;  ///< [qkv_cols, hidden]
+  std::unique_ptr<kernels::Matrix> out;  ///< [hidden, q_cols]
+};
+
+class AttentionBlock {
+ public:
+  AttentionBlock(const AttentionShape& shape, AttentionWeights weights) : shape_(shape), weights_(std::move(weights)) {}
+
+  /// Writes keys and values of every row of `hidden` [n, hidden] to `layer`, and adds the attention's output to the
+  /// rows of `wanted`, the others keep what they held.
+  void forward(Step& step, std::int32_t layer, const kernels::Rope& rope, kernels::Tensor hidden,
+               RowRange wanted) const;
+  /// Arena floats that forward() takes for n rows.
+  static std::int64_t scratch_floats(const AttentionShape& shape, std::int64_t n);
+  std::size_t bytes() const;
+
+ private:
+  AttentionShape shape_;
+  AttentionWeights weights_;
+};
+
+}  // namespace glia::models

@@ -1,0 +1,80 @@
+#include "models/blocks/weight_binder.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "formats/quote_name.h"
+
+namespace glia::models {
+namespace {
+
+template <typename T>
+std::string shape_text(const T& shape) {
+  std::string out = "[";
+  for (const auto dim : shape) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
+  return out + "]";
+}
+
+}  // namespace
+
+DeviceVector::DeviceVector(kernels::Device& device, std::span<const float> values)
+    : memory_(device.allocate(values.size_bytes())) {
+  device.upload(reinterpret_cast<float*>(memory_->data()), values);
+}
+
+tensor::View WeightBinder::view(const std::string& name, std::span<const std::int64_t> shape) {
+  auto found = source_.find(name);
+  if (!found) throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(name) + " is missing");
+  const bool fits = std::equal(
+      found->shape.begin(), found->shape.end(), shape.begin(), shape.end(),
+      [](std::uint64_t have, std::int64_t want) { return want >= 0 && have == static_cast<std::uint64_t>(want); });
+  if (!fits) {
+    throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(name) + " has shape " +
+                                                  shape_text(found->shape) + ", the configuration asks for " +
+                                                  shape_text(shape));
+  }
+  used_.insert(name);
+  return *std::move(found);
+}
+
+std::unique_ptr<kernels::Matrix> WeightBinder::matrix(std::span<const Part> parts, std::int64_t cols) {
+  std::vector<tensor::View> views;
+  views.reserve(parts.size());
+  for (const Part& part : parts) views.push_back(view(part.name, std::array{part.rows, cols}));
+  try {
+    return device_.load_matrix(views);
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::internal || parts.empty()) throw;
+    throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(parts.front().name) + ": " + e.detail());
+  }
+}
+
+std::unique_ptr<kernels::Matrix> WeightBinder::matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
+  return matrix(std::array{Part{name, rows}}, cols);
+}
+
+std::vector<float> WeightBinder::host_vector(const std::string& name, std::int64_t size) {
+  const tensor::View found = view(name, std::array{size});
+  std::vector<float> values(static_cast<std::size_t>(size));
+  if (found.dtype == tensor::DType::i32 || found.dtype == tensor::DType::i8) {
+    throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(name) + " holds integers");
+  }
+  tensor::dequantize_row(found.dtype, found.data, values);
+  return values;
+}
+
+DeviceVector WeightBinder::vector(const std::string& name, std::int64_t size) {
+  return DeviceVector(device_, host_vector(name, size));
+}
+
+void WeightBinder::check_all_used(std::string_view architecture) const {
+  for (const auto& name : source_.names()) {
+    if (!used_.contains(name)) {
+      throw Error(ErrorCode::model_unavailable,
+                  "tensor " + formats::quote_name(name) + " has no place in a " + std::string(architecture) + " model");
+    }
+  }
+}
+
+}  // namespace glia::models

@@ -1,0 +1,64 @@
+// Takes tensors out of a weight file by name, with the shape that the configuration asks for, onto a device. Remembers
+// what was taken: a tensor that nobody asked for means a model that this code would compute wrongly.
+// Errors: glia::Error(model_unavailable) naming the tensor that is missing, misshapen or left over.
+// Thread rule: one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/weight_source.h"
+#include "kernels/device.h"
+#include "tensor/view.h"
+
+namespace glia::models {
+
+/// A float32 vector in device memory (norm weights, biases).
+class DeviceVector {
+ public:
+  DeviceVector() = default;
+  DeviceVector(kernels::Device& device, std::span<const float> values);
+  /// Null when empty.
+  const float* data() const { return memory_ ? reinterpret_cast<const float*>(memory_->data()) : nullptr; }
+  std::size_t bytes() const { return memory_ ? memory_->bytes() : 0; }
+
+ private:
+  std::unique_ptr<kernels::Allocation> memory_;
+};
+
+class WeightBinder {
+ public:
+  /// One tensor of a stacked matrix: [rows, cols of the stack].
+  struct Part {
+    std::string name;
+    std::int64_t rows;
+  };
+
+  WeightBinder(const formats::WeightSource& source, kernels::Device& device) : source_(source), device_(device) {}
+
+  bool has(std::string_view name) const { return source_.find(name).has_value(); }
+  /// The tensors, each [rows, cols], stacked by rows.
+  std::unique_ptr<kernels::Matrix> matrix(std::span<const Part> parts, std::int64_t cols);
+  std::unique_ptr<kernels::Matrix> matrix(const std::string& name, std::int64_t rows, std::int64_t cols);
+  /// [size], on the device and on the host.
+  DeviceVector vector(const std::string& name, std::int64_t size);
+  std::vector<float> host_vector(const std::string& name, std::int64_t size);
+  /// Marks a tensor that may stand in the file and is rightly not used.
+  void ignore(const std::string& name) { used_.insert(name); }
+  /// Errors: when the file has a tensor that was neither taken nor ignored.
+  void check_all_used(std::string_view architecture) const;
+
+ private:
+  tensor::View view(const std::string& name, std::span<const std::int64_t> shape);
+
+  const formats::WeightSource& source_;
+  kernels::Device& device_;
+  std::set<std::string, std::less<>> used_;
+};
+
+}  // namespace glia::models

@@ -1,0 +1,37 @@
+#include "models/llama/config_limits.h"
+
+#include "base/error.h"
+
+namespace glia::models::llama {
+
+void refuse(const std::string& what) { throw Error(ErrorCode::model_unavailable, what); }
+
+std::int32_t dimension(std::uint64_t value, std::uint64_t most, std::string_view field) {
+  if (value == 0 || value > most) {
+    refuse(std::string(field) + " is " + std::to_string(value) + ", not between 1 and " + std::to_string(most));
+  }
+  return static_cast<std::int32_t>(value);
+}
+
+double number_within(double value, double least, double most, std::string_view field) {
+  if (!(value >= least && value <= most)) {  // also catches NaN
+    refuse(std::string(field) + " is " + std::to_string(value) + ", out of range");
+  }
+  return value;
+}
+
+void check_config(const Config& c) {
+  if (c.heads % c.kv_heads != 0) {
+    refuse(std::to_string(c.heads) + " attention heads cannot share " + std::to_string(c.kv_heads) +
+           " key-value heads");
+  }
+  if (c.head_dim % 2 != 0) refuse("the head dimension " + std::to_string(c.head_dim) + " is odd");
+  if (static_cast<std::uint64_t>(c.heads) * static_cast<std::uint64_t>(c.head_dim) > kMostWidth) {
+    refuse("attention heads of " + std::to_string(c.heads) + " x " + std::to_string(c.head_dim) + " are too wide");
+  }
+  number_within(static_cast<double>(c.norm_eps), 1e-12, 1.0, "the RMS norm's epsilon");
+  number_within(c.rope.theta, 1.0, 1e12, "the rotary theta");
+  number_within(c.rope.factor, 1e-3, 1e6, "the rotary scaling factor");
+}
+
+}  // namespace glia::models::llama
