@@ -1,0 +1,164 @@
+#include "tasks/local_runner.h"
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "tasks/text_generation_input.h"
+#include "tasks/text_generation_run.h"
+#include "tasks/work_queue.h"
+
+namespace glia::tasks {
+namespace {
+
+constexpr std::size_t kSuggestions = 3;
+
+Error busy() {
+  Error error(ErrorCode::out_of_capacity);
+  error.retry_after_s = 1;
+  return error;
+}
+
+/// The run that a caller holds; the work itself lives as long as somebody works on it.
+class Handle final : public Run {
+ public:
+  explicit Handle(std::weak_ptr<Run> run) : run_(std::move(run)) {}
+  void cancel() override {
+    if (const auto run = run_.lock()) run->cancel();
+  }
+
+ private:
+  std::weak_ptr<Run> run_;
+};
+
+}  // namespace
+
+struct LocalRunner::Impl {
+  Impl(const catalog::Catalog& catalog_in, engine::Engine& engine_in, Meter& meter_in, const Clock& clock_in,
+       const Weights& weights_in, LocalRunnerOptions options_in)
+      : catalog(catalog_in),
+        engine(engine_in),
+        meter(meter_in),
+        clock(clock_in),
+        weights(weights_in),
+        options(options_in),
+        work(options.threads, options.most_waiting) {}
+
+  const catalog::Catalog& catalog;
+  engine::Engine& engine;
+  Meter& meter;
+  const Clock& clock;
+  const Weights& weights;
+  const LocalRunnerOptions options;
+
+  std::mutex mutex;
+  std::condition_variable ended;
+  std::uint64_t next = 0;
+  std::map<std::uint64_t, std::weak_ptr<TextGenerationRun>> active;
+
+  WorkQueue work;  // last: its threads end first
+
+  const catalog::ModelEntry& entry_of(const std::string& id) const;
+  TextGenerationJob check(RunRequest request) const;
+  void refuse_if_busy(const ResolvedWeights& resolved) const;
+  std::shared_ptr<Run> start(TextGenerationJob job, std::shared_ptr<RunSink> sink);
+  void forget(std::uint64_t key);
+};
+
+const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) const {
+  const auto* const entry = catalog.find(id);
+  if (entry == nullptr) {
+    std::string nearest;
+    for (const auto& name : catalog.nearest(id, kSuggestions)) nearest += (nearest.empty() ? "" : ", ") + name;
+    log::warn("no such model", {{"model", id.substr(0, 128)}, {"nearest", nearest}});
+    throw Error(ErrorCode::no_such_model, id.substr(0, 128));
+  }
+  if (!entry->served()) {
+    const auto task = entry->has_capability("vision") ? entry->task + " with pictures" : entry->task;
+    throw Error(ErrorCode::not_served, entry->id + ": the task " + task + " is not built in this version");
+  }
+  return *entry;
+}
+
+TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
+  TextGenerationJob job;
+  job.entry = &entry_of(request.model);
+  job.weights = weights.resolve(*job.entry);
+  if (!job.weights.available) throw Error(ErrorCode::model_unavailable, job.weights.advice);
+
+  const bool max_tokens_given = request.inputs.contains("max_tokens");
+  std::vector<std::string> unknown;
+  if (const auto violation = catalog.validate(*job.entry, request.inputs, unknown)) {
+    throw Error(ErrorCode::invalid_input, catalog::describe(*violation));
+  }
+  job.input = read_text_generation(std::move(request.inputs), max_tokens_given);
+  if (request.reject_if_busy) refuse_if_busy(job.weights);
+
+  job.info.model = job.entry->id;
+  job.info.weights = job.weights.name;
+  job.info.stand_in = job.weights.stand_in;
+  for (const auto& name : unknown) job.info.messages.push_back(name.substr(0, 128) + ": unknown parameter, ignored");
+  job.bill = {std::move(request.request_id), std::move(request.account), job.entry->id, job.entry->task,
+              job.weights.stand_in};
+  return job;
+}
+
+void LocalRunner::Impl::refuse_if_busy(const ResolvedWeights& resolved) const {
+  if (work.waiting() > 0) throw busy();
+  for (const auto& model : engine.status()) {
+    if (model.path == resolved.path && (model.queued > 0 || model.running >= options.max_running)) throw busy();
+  }
+}
+
+std::shared_ptr<Run> LocalRunner::Impl::start(TextGenerationJob job, std::shared_ptr<RunSink> sink) {
+  std::uint64_t key = 0;
+  {
+    const std::lock_guard lock(mutex);
+    key = next++;
+    active.emplace(key, std::weak_ptr<TextGenerationRun>());
+  }
+  const auto run = std::make_shared<TextGenerationRun>(std::move(job), engine, meter, clock, std::move(sink),
+                                                       [this, key] { forget(key); });
+  {
+    const std::lock_guard lock(mutex);
+    active[key] = run;
+  }
+  if (!work.post([run] { run->prepare(); })) {
+    forget(key);
+    throw busy();
+  }
+  return std::make_shared<Handle>(run);
+}
+
+void LocalRunner::Impl::forget(std::uint64_t key) {
+  const std::lock_guard lock(mutex);
+  active.erase(key);
+  ended.notify_all();  // under the lock: the destructor may take this object away right after
+}
+
+LocalRunner::LocalRunner(const catalog::Catalog& catalog, engine::Engine& engine, Meter& meter, const Clock& clock,
+                         const Weights& weights, LocalRunnerOptions options)
+    : impl_(std::make_unique<Impl>(catalog, engine, meter, clock, weights, options)) {}
+
+LocalRunner::~LocalRunner() {
+  std::vector<std::shared_ptr<TextGenerationRun>> running;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    for (const auto& [key, weak] : impl_->active) {
+      if (auto run = weak.lock()) running.push_back(std::move(run));
+    }
+  }
+  for (const auto& run : running) run->cancel();
+  running.clear();
+  std::unique_lock lock(impl_->mutex);
+  impl_->ended.wait(lock, [this] { return impl_->active.empty(); });
+}
+
+std::shared_ptr<Run> LocalRunner::run(RunRequest request, std::shared_ptr<RunSink> sink) {
+  return impl_->start(impl_->check(std::move(request)), std::move(sink));
+}
+
+}  // namespace glia::tasks
