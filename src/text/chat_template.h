@@ -8,17 +8,22 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+
+namespace glia::formats {
+class GgufFile;
+}
 
 namespace glia::text {
 
 struct ChatTemplateInput {
-  std::string_view messages_json;        ///< array of {role, content, …}, passed to the template as it is
-  std::string_view tools_json = {};      ///< array, or empty: the template sees `tools` undefined/none
+  std::string_view messages_json;    ///< array of {role, content, …}, passed to the template as it is
+  std::string_view tools_json = {};  ///< array, or empty: the template sees `tools` undefined/none
   bool add_generation_prompt = true;
-  std::int64_t now_unix_s = 0;           ///< for strftime_now
-  std::string_view extra_json = {};      ///< object of further variables, or empty
+  std::int64_t now_unix_s = 0;       ///< for strftime_now
+  std::string_view extra_json = {};  ///< object of further variables, or empty
 };
 
 class ChatTemplate {
@@ -34,5 +39,11 @@ class ChatTemplate {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// The template that a GGUF file carries (tokenizer.chat_template), if it carries one.
+std::optional<std::string> chat_template_of(const formats::GgufFile& file);
+/// The template in a tokenizer_config.json; of several, the one named "default". A chat_template.jinja beside it, where
+/// a model has one, comes first and is the template as it is. Errors: glia::Error(invalid_input) for bad JSON.
+std::optional<std::string> chat_template_of(std::string_view tokenizer_config_json);
 
 }  // namespace glia::text

@@ -43,7 +43,7 @@ class Tokenizer {
   const std::string& eos_text() const;
 
   struct Impl;
-  const Impl& impl() const { return *impl_; }
+  const Impl& impl() const { return *impl_; }  ///< for StreamDecoder
 
  private:
   explicit Tokenizer(std::unique_ptr<Impl> impl);

@@ -1,0 +1,14 @@
+//! Tokenizers and chat templates for Glia's `text` room, by the libraries that the field itself uses: Hugging Face's
+//! `tokenizers` and `minijinja`, behind one C ABI.
+
+mod bytes;
+pub mod failure;
+pub mod ffi;
+pub mod gguf;
+mod methods;
+pub mod pre;
+mod python;
+pub mod stream;
+mod strftime;
+pub mod template;
+pub mod tokenizer;

@@ -1,0 +1,362 @@
+//! Chat templates, rendered as transformers renders them: Jinja with trim_blocks and lstrip_blocks, loop controls, the
+//! `generation` block, an immutable sandbox, and Python's way to print values.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+
+use crate::failure::{Failure, Result};
+use crate::methods;
+use crate::python::{self, Dumps, Sink};
+use crate::strftime::strftime;
+
+/// Longest template, in bytes.
+const MAX_SOURCE: usize = 4 << 20;
+/// Longest rendered text, in bytes.
+const MAX_OUTPUT: usize = 32 << 20;
+/// Steps that every rendering may take; one step also pays for 64 bytes of data made on the way.
+const BASE_FUEL: u64 = 2_000_000;
+/// Further steps for each byte of input.
+const FUEL_PER_BYTE: u64 = 8;
+/// Steps that no rendering may exceed.
+const MAX_FUEL: u64 = 8_000_000;
+/// Deepest nesting of blocks, macros and loops.
+const MAX_NESTING: usize = 200;
+
+const NAME: &str = "chat";
+
+/// A parsed template. Shared by every thread.
+pub struct Template {
+    environment: Environment<'static>,
+    bos: String,
+    eos: String,
+}
+
+/// What a rendering gets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Input<'a> {
+    /// A JSON array of messages.
+    pub messages: &'a str,
+    /// A JSON array of tools, or empty.
+    pub tools: &'a str,
+    /// A JSON object of further variables, or empty.
+    pub extra: &'a str,
+    /// Whether the answer's beginning is added.
+    pub add_generation_prompt: bool,
+    /// For `strftime_now`.
+    pub now_unix_s: i64,
+}
+
+/// The text that a template gave to `raise_exception`.
+#[derive(Debug)]
+struct Raised(String);
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Raised {}
+
+impl Template {
+    /// Parses. `bos` and `eos` are what the template sees as `bos_token` and `eos_token`; empty ones are undefined.
+    pub fn new(source: &str, bos: &str, eos: &str) -> Result<Template> {
+        if source.len() > MAX_SOURCE {
+            return Err(Failure::unusable(format!("a chat template of {} bytes is too long", source.len())));
+        }
+        let mut environment = environment();
+        environment
+            .add_template_owned(NAME, plain_source(source))
+            .map_err(|e| Failure::unusable(format!("the chat template does not parse: {e}")))?;
+        Ok(Template { environment, bos: bos.to_owned(), eos: eos.to_owned() })
+    }
+
+    /// Renders.
+    pub fn render(&self, input: &Input) -> Result<String> {
+        let context = self.context(input)?;
+        let bytes = (input.messages.len() + input.tools.len() + input.extra.len()) as u64;
+        let fuel = BASE_FUEL.saturating_add(bytes.saturating_mul(FUEL_PER_BYTE)).min(MAX_FUEL);
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(fuel));
+        let now = input.now_unix_s;
+        environment.add_function("strftime_now", move |format: &str| strftime(format, now));
+        let template = environment.get_template(NAME).map_err(|e| Failure::internal(e.to_string()))?;
+        let mut out = Limited(Vec::new());
+        template.render_captured_to(context, &mut out).map(drop).map_err(|error| failure(&error))?;
+        String::from_utf8(out.0).map_err(|_| Failure::internal("the rendered text is not UTF-8"))
+    }
+
+    fn context(&self, input: &Input) -> Result<Value> {
+        let mut variables: Vec<(String, Value)> = Vec::new();
+        for (name, text) in [("bos_token", &self.bos), ("eos_token", &self.eos)] {
+            if !text.is_empty() {
+                variables.push((name.to_owned(), Value::from(text.as_str())));
+            }
+        }
+        variables.push(("messages".into(), messages(input.messages)?));
+        let tools = if input.tools.is_empty() { Value::from(()) } else { json("tools", input.tools)?.into() };
+        variables.push(("tools".into(), tools));
+        variables.push(("documents".into(), Value::from(())));
+        variables.push(("add_generation_prompt".into(), Value::from(input.add_generation_prompt)));
+        if !input.extra.is_empty() {
+            match json("variables", input.extra)?.0 {
+                serde_json::Value::Object(extra) => {
+                    variables.extend(extra.into_iter().map(|(name, value)| (name, Value::from(Json(value)))));
+                }
+                _ => return Err(Failure::input("the template's variables are not a JSON object")),
+            }
+        }
+        Ok(Value::from_pairs(variables))
+    }
+}
+
+/// The engine with everything a chat template may use.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    if let Ok(syntax) = syntax {
+        environment.set_syntax(syntax);
+    }
+    environment.set_recursion_limit(MAX_NESTING);
+    environment.set_debug(false);
+    environment.set_unknown_method_callback(methods::call);
+    environment.set_formatter(|out, state, value| {
+        if python::prints_differently(value) {
+            let text = python_str(state, value)?;
+            out.write_str(&text).map_err(Error::from)
+        } else {
+            write!(out, "{value}").map_err(Error::from)
+        }
+    });
+    environment.add_filter("tojson", to_json);
+    environment.add_filter("string", |state: &State, value: &Value| match value.as_str() {
+        Some(_) => Ok(value.clone()),
+        None => python_str(state, value).map(Value::from),
+    });
+    environment.add_filter("trim", trim);
+    environment.add_test("sequence", |value: &Value| {
+        let kind = value.kind();
+        value.is_undefined() || matches!(kind, ValueKind::Seq | ValueKind::String | ValueKind::Map) || is_list(value)
+    });
+    environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
+    environment.add_function("raise_exception", |message: String| -> std::result::Result<Value, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Raised(message)))
+    });
+    environment
+}
+
+/// Slices and concatenations are lists in Python; the engine has them as sized iterables.
+fn is_list(value: &Value) -> bool {
+    value.kind() == ValueKind::Iterable && value.len().is_some()
+}
+
+/// How much a value may be written into, by the fuel that is left: writing costs a quarter of a step a byte.
+fn sink(state: &State) -> Sink {
+    let left = state.fuel_levels().map_or(u64::MAX, |(_, left)| left);
+    Sink::new(usize::try_from(left.saturating_mul(4)).unwrap_or(usize::MAX).min(MAX_OUTPUT))
+}
+
+fn pay(state: &State, sink: Sink) -> std::result::Result<String, Error> {
+    let text = sink.into_text();
+    state.consume_fuel(text.len() as u64 / 4)?;
+    Ok(text)
+}
+
+fn python_str(state: &State, value: &Value) -> std::result::Result<String, Error> {
+    let mut out = sink(state);
+    python::write_str(value, &mut out)?;
+    pay(state, out)
+}
+
+/// transformers' `tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
+fn to_json(state: &State, value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> std::result::Result<Value, Error> {
+    let argument = |i: usize, name: &str| -> std::result::Result<Option<Value>, Error> {
+        let value = match positional.get(i) {
+            Some(value) => Some(value.clone()),
+            None => kwargs.get::<Option<Value>>(name)?,
+        };
+        Ok(value.filter(|v| !v.is_none() && !v.is_undefined()))
+    };
+    let mut dumps = Dumps {
+        ensure_ascii: argument(0, "ensure_ascii")?.is_some_and(|v| v.is_true()),
+        sort_keys: argument(3, "sort_keys")?.is_some_and(|v| v.is_true()),
+        ..Dumps::default()
+    };
+    if let Some(indent) = argument(1, "indent")? {
+        dumps.indent = Some(match indent.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(i64::try_from(indent)?.clamp(0, 64)).unwrap_or(0)),
+        });
+        dumps.item_separator = ",".into();
+    }
+    if let Some(separators) = argument(2, "separators")? {
+        let pair: Vec<Value> = separators.try_iter()?.collect();
+        let [item, key] = pair.as_slice() else {
+            return Err(Error::new(ErrorKind::InvalidOperation, "separators are two texts"));
+        };
+        dumps.item_separator = item.to_string();
+        dumps.key_separator = key.to_string();
+    }
+    kwargs.assert_all_used()?;
+    let mut out = sink(state);
+    dumps.write(value, &mut out)?;
+    pay(state, out).map(Value::from)
+}
+
+/// Jinja's `trim(value, chars=None)`.
+fn trim(state: &State, value: &Value, chars: Option<String>) -> std::result::Result<Value, Error> {
+    let text = match value.as_str() {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(python_str(state, value)?),
+    };
+    Ok(Value::from(match chars {
+        Some(set) => text.trim_matches(|c| set.contains(c)),
+        None => text.trim_matches(methods::is_space),
+    }))
+}
+
+/// Line ends as Jinja reads them, and `{% generation %}` (transformers' mark of what the assistant said, which changes
+/// nothing in the text) as the plain scope that it is.
+fn plain_source(source: &str) -> String {
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source.as_str();
+    while let Some(at) = rest.find("{%") {
+        let (before, tag) = rest.split_at(at + 2);
+        out.push_str(before);
+        rest = tag;
+        let Some(end) = tag.find("%}") else {
+            break;
+        };
+        let word = tag[..end].trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
+        let replacement = match word {
+            "generation" => "with",
+            "endgeneration" => "endwith",
+            _ => continue,
+        };
+        out.push_str(&tag[..end].replacen(word, replacement, 1));
+        rest = &tag[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A JSON document of a request.
+struct Json(serde_json::Value);
+
+fn json(what: &str, text: &str) -> Result<Json> {
+    serde_json::from_str(text).map(Json).map_err(|e| Failure::input(format!("{what}: not valid JSON ({e})")))
+}
+
+impl From<Json> for Value {
+    fn from(json: Json) -> Value {
+        use serde_json::Value as J;
+        match json.0 {
+            J::Null => Value::from(()),
+            J::Bool(value) => Value::from(value),
+            J::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(value), _) => Value::from(value),
+                (None, Some(value)) => Value::from(value),
+                (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            J::String(text) => Value::from(text),
+            J::Array(items) => items.into_iter().map(|item| Value::from(Json(item))).collect::<Vec<Value>>().into(),
+            J::Object(entries) => {
+                Value::from_pairs(entries.into_iter().map(|(key, value)| (key, Value::from(Json(value)))))
+            }
+        }
+    }
+}
+
+/// The messages as transformers hands them on: keys that are null are absent, and reasoning is found under each of the
+/// names that templates read.
+fn messages(text: &str) -> Result<Value> {
+    const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+    let serde_json::Value::Array(list) = json("messages", text)?.0 else {
+        return Err(Failure::input("messages: not a JSON array"));
+    };
+    let mut out = Vec::with_capacity(list.len());
+    for (i, message) in list.into_iter().enumerate() {
+        let serde_json::Value::Object(mut message) = message else {
+            return Err(Failure::input(format!("messages[{i}]: not a JSON object")));
+        };
+        message.retain(|_, value| !value.is_null());
+        if let Some(reasoning) = REASONING.iter().find_map(|name| message.get(*name)).cloned() {
+            if !message.contains_key("thinking") {
+                message.shift_insert(0, "thinking".into(), reasoning.clone());
+            }
+            message.insert("reasoning_content".into(), reasoning);
+        }
+        out.push(Value::from(Json(serde_json::Value::Object(message))));
+    }
+    Ok(Value::from(out))
+}
+
+/// Collects the output up to its limit.
+struct Limited(Vec<u8>);
+
+impl io::Write for &mut Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > MAX_OUTPUT - self.0.len() {
+            return Err(io::Error::new(io::ErrorKind::OutOfMemory, TooLong));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the rendered text is too long")
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+/// What a failed rendering means: the template's own complaint, a spent budget, or input it cannot use.
+fn failure(error: &Error) -> Failure {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if let Some(Raised(message)) = current.downcast_ref::<Raised>() {
+            return Failure::input(message.clone());
+        }
+        if let Some(engine) = current.downcast_ref::<Error>() {
+            if engine.kind() == ErrorKind::OutOfFuel {
+                return Failure::budget("the chat template did not finish within its budget of steps and memory");
+            }
+        }
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            if io.kind() == io::ErrorKind::OutOfMemory {
+                return Failure::budget(format!("the chat template wrote more than {MAX_OUTPUT} bytes"));
+            }
+        }
+        cause = current.source();
+    }
+    Failure::input(format!("the chat template refused the messages: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str, messages: &str) -> Result<String> {
+        Template::new(source, "<s>", "</s>")?.render(&Input { messages, ..Input::default() })
+    }
+
+    #[test]
+    fn plain() {
+        assert_eq!(render("a{{ 1 }}{{ messages|length }}{{ bos_token }}", "[{}]").unwrap(), "a11<s>");
+    }
+}

@@ -1,0 +1,186 @@
+//! A tokenizer with what a model needs to know of it: special texts, the ids that end generation.
+
+use serde_json::Value;
+use tokenizers::AddedToken;
+
+use crate::failure::{Failure, Result};
+
+/// Most tokens that a vocabulary may have, and one more than its largest id.
+pub const MAX_TOKENS: u32 = 1 << 24;
+
+/// Longest text that is encoded, in bytes.
+pub const MAX_TEXT: usize = 32 << 20;
+
+/// Texts of tokens that end a turn or a text in published chat models. A vocabulary that marks one as special means it.
+pub const END_TEXTS: [&str; 16] = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|endofprompt|>",
+    "<|eot|>",
+    "<|return|>",
+    "<|call|>",
+    "<end_of_turn>",
+    "<end_of_utterance>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<EOT>",
+    "</s>",
+    "<｜end▁of▁sentence｜>",
+];
+
+/// A tokenizer and its special tokens. Shared by every thread.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    vocab_size: u32,
+    end_tokens: Vec<u32>,
+    bos: String,
+    eos: String,
+}
+
+impl Tokenizer {
+    /// Takes over a tokenizer. Truncation and padding that a tokenizer.json may carry are dropped: they would change
+    /// what is encoded.
+    pub fn new(
+        mut inner: tokenizers::Tokenizer,
+        vocab_size: u32,
+        end_tokens: Vec<u32>,
+        bos: String,
+        eos: String,
+    ) -> Result<Tokenizer> {
+        inner.with_truncation(None).map_err(|e| Failure::unusable(e.to_string()))?;
+        inner.with_padding(None);
+        Ok(Tokenizer { inner, vocab_size, end_tokens, bos, eos })
+    }
+
+    /// From the contents of tokenizer.json and, unless empty, of tokenizer_config.json.
+    pub fn from_json(tokenizer_json: &str, config_json: &str) -> Result<Tokenizer> {
+        let mut inner: tokenizers::Tokenizer =
+            tokenizer_json.parse().map_err(|e| Failure::unusable(format!("tokenizer.json: {e}")))?;
+        let config: Value = if config_json.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(config_json).map_err(|e| Failure::unusable(format!("tokenizer_config.json: {e}")))?
+        };
+        inner
+            .add_tokens(config_tokens(&config))
+            .map_err(|e| Failure::unusable(format!("tokenizer_config.json: {e}")))?;
+        let vocab = inner.get_vocab(true);
+        if vocab.is_empty() {
+            return Err(Failure::unusable("the vocabulary is empty"));
+        }
+        let last = vocab.values().copied().max().unwrap_or(0);
+        if last >= MAX_TOKENS {
+            return Err(Failure::unusable(format!("token id {last} is too large")));
+        }
+        let text = |key: &str| special_text(&config, key);
+        let (bos, eos) = (text("bos_token"), text("eos_token"));
+        let mut end_tokens: Vec<u32> = inner.token_to_id(&eos).into_iter().filter(|_| !eos.is_empty()).collect();
+        let mut marked: Vec<(u32, &AddedToken)> =
+            inner.get_added_vocabulary().get_added_tokens_decoder().iter().map(|(id, token)| (*id, token)).collect();
+        marked.sort_by_key(|(id, _)| *id);
+        for (id, token) in marked {
+            if token.special && END_TEXTS.contains(&token.content.as_str()) && !end_tokens.contains(&id) {
+                end_tokens.push(id);
+            }
+        }
+        Tokenizer::new(inner, last + 1, end_tokens, bos, eos)
+    }
+
+    /// Ids of a text. Special tokens written in it are recognised.
+    pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<i32>> {
+        if text.len() > MAX_TEXT {
+            return Err(Failure::input(format!("a text of {} bytes is longer than {MAX_TEXT}", text.len())));
+        }
+        let encoding = self
+            .inner
+            .encode_fast(text, add_special)
+            .map_err(|e| Failure::input(format!("the text cannot be encoded: {e}")))?;
+        Ok(encoding.get_ids().iter().map(|id| *id as i32).collect())
+    }
+
+    /// The text of ids. Ids outside the vocabulary have none.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        if ids.is_empty() {
+            return Ok(String::new());
+        }
+        self.inner.decode(ids, skip_special).map_err(|e| Failure::internal(format!("decoding: {e}")))
+    }
+
+    /// The text that the decoder is given for an id; nothing when it is skipped or outside the vocabulary.
+    pub(crate) fn piece(&self, id: u32, skip_special: bool) -> Option<String> {
+        let added = self.inner.get_added_vocabulary();
+        let piece = added.simple_id_to_token(id).or_else(|| {
+            use tokenizers::Model;
+            self.inner.get_model().id_to_token(id)
+        })?;
+        if skip_special && added.is_special_token(&piece) {
+            return None;
+        }
+        Some(piece)
+    }
+
+    pub(crate) fn decoder(&self) -> Option<&tokenizers::DecoderWrapper> {
+        self.inner.get_decoder()
+    }
+
+    /// One more than the largest id.
+    pub fn vocab_size(&self) -> u32 {
+        self.vocab_size
+    }
+
+    /// Ids after which generation ends.
+    pub fn end_tokens(&self) -> &[u32] {
+        &self.end_tokens
+    }
+
+    /// The id of a token's text.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The text of an id, empty outside the vocabulary.
+    pub fn token_text(&self, id: u32) -> String {
+        self.inner.id_to_token(id).unwrap_or_default()
+    }
+
+    /// Text of the beginning-of-text token, or empty.
+    pub fn bos(&self) -> &str {
+        &self.bos
+    }
+
+    /// Text of the end-of-text token, or empty.
+    pub fn eos(&self) -> &str {
+        &self.eos
+    }
+}
+
+/// `"bos_token": "<s>"` or `{"content": "<s>", …}`.
+fn special_text(config: &Value, key: &str) -> String {
+    let value = &config[key];
+    value.as_str().or_else(|| value["content"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// `added_tokens_decoder` of tokenizer_config.json, by id.
+fn config_tokens(config: &Value) -> Vec<AddedToken> {
+    let Some(entries) = config["added_tokens_decoder"].as_object() else {
+        return Vec::new();
+    };
+    let mut tokens: Vec<(u32, AddedToken)> = Vec::new();
+    for (id, entry) in entries {
+        let (Ok(id), Some(content)) = (id.parse::<u32>(), entry["content"].as_str()) else {
+            continue;
+        };
+        let flag = |key: &str| entry[key].as_bool().unwrap_or(false);
+        let token = AddedToken::from(content, flag("special"))
+            .lstrip(flag("lstrip"))
+            .rstrip(flag("rstrip"))
+            .single_word(flag("single_word"))
+            .normalized(flag("normalized"));
+        tokens.push((id, token));
+    }
+    tokens.sort_by_key(|(id, _)| *id);
+    tokens.into_iter().map(|(_, token)| token).collect()
+}

@@ -1,0 +1,23 @@
+# The Rust library behind this room, built by cargo from its lock file. Its target folder lies in the build directory,
+# so that every build directory is complete by itself.
+set(GLIA_CARGO "cargo" CACHE STRING "The cargo that builds rust/text (1.88 or newer)")
+set(glia_text_rs_dir ${CMAKE_SOURCE_DIR}/rust/text)
+set(glia_text_rs_target ${CMAKE_BINARY_DIR}/rust)
+set(glia_text_rs_library ${glia_text_rs_target}/release/libglia_text_rs.a)
+file(GLOB glia_text_rs_sources CONFIGURE_DEPENDS ${glia_text_rs_dir}/src/*.rs)
+add_custom_command(
+  OUTPUT ${glia_text_rs_library}
+  COMMAND ${CMAKE_COMMAND} -E env CARGO_TARGET_DIR=${glia_text_rs_target}
+          ${GLIA_CARGO} build --release --locked --lib --manifest-path ${glia_text_rs_dir}/Cargo.toml
+  DEPENDS ${glia_text_rs_sources} ${glia_text_rs_dir}/Cargo.toml ${glia_text_rs_dir}/Cargo.lock
+  COMMENT "cargo build rust/text"
+  USES_TERMINAL
+  VERBATIM)
+add_custom_target(glia_text_rs_build DEPENDS ${glia_text_rs_library})
+add_library(glia_text_rs STATIC IMPORTED)
+set_target_properties(glia_text_rs PROPERTIES
+  IMPORTED_LOCATION ${glia_text_rs_library}
+  INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m")
+add_dependencies(glia_text_rs glia_text_rs_build)
+target_include_directories(glia_text PRIVATE ${glia_text_rs_dir}/include)
+target_link_libraries(glia_text PRIVATE glia_text_rs)
