@@ -67,7 +67,8 @@ async function run(parsed: Arguments): Promise<number> {
     glia.start();
     const first = await glia.ready_within(kWaitForGliaMs);
     if ("problem" in first) print(problem_line(first.problem, style));
-    const env = environment_with(command.env, { relay: base, label: mode_label(info?.models) }, preload_url());
+    const handover = { relay: base, label: mode_label(info?.models), local_only: parsed.command === undefined };
+    const env = environment_with(command.env, handover, preload_url());
     return await run_command({ ...command, env });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;

@@ -5,6 +5,8 @@ export interface Handover {
   relay: string;
   /** Text for the mode column of wrangler's bindings table, without the word local. */
   label: string;
+  /** The command is our own `wrangler dev --local`: none of its bindings is remote. */
+  local_only: boolean;
 }
 
 const kVariable = "GLIA_DEV";

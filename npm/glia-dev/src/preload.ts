@@ -5,10 +5,11 @@ import * as http from "node:http";
 import Module from "node:module";
 import { dirname, join, sep } from "node:path";
 import { adapter_for } from "./adapters/miniflare.ts";
-import { is_wrangler, prepare_wrangler } from "./adapters/wrangler.ts";
+import { is_wrangler, patch_wrangler, prepare_wrangler } from "./adapters/wrangler.ts";
 import { read_handover, type Handover } from "./handover.ts";
 
-type Loader = (module: NodeJS.Module & { exports: unknown }, filename: string) => void;
+type LoadedModule = NodeJS.Module & { _compile(source: string, filename: string, format?: string): unknown };
+type Loader = (module: LoadedModule, filename: string) => void;
 type MiniflareClass = new (options: unknown) => { setOptions(options: unknown): Promise<void> };
 
 /** The version when `filename` is the main file of the package miniflare. */
@@ -68,9 +69,11 @@ function install(handover: Handover): void {
   const extensions = (Module as unknown as { _extensions: Record<string, Loader> })._extensions;
   const load = extensions[".js"]!;
   extensions[".js"] = (module, filename) => {
-    if (!wrangler_prepared && is_wrangler(filename)) {
+    if (is_wrangler(filename)) {
+      if (!wrangler_prepared) prepare_wrangler(handover);
       wrangler_prepared = true;
-      prepare_wrangler(handover.label);
+      const compile = module._compile;
+      module._compile = (source, ...rest) => compile.call(module, patch_wrangler(source), ...rest);
     }
     const version = miniflare_version(filename);
     load(module, filename);

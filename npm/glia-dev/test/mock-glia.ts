@@ -96,6 +96,7 @@ export class MockGlia {
     if (path === "/version") {
       return json(200, { name: "glia", version: this.#options.version ?? kVersion, protocol: this.#options.protocol ?? 1, device: "mock", profile: "tiny" });
     }
+    if (path === "/mock/pid") return void response.end(String(process.pid));
     if (path === "/health") {
       return Date.now() < this.#ready_at ? json(503, { status: "loading" }) : json(200, { status: "ok" });
     }

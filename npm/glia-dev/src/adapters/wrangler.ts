@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ReadStream } from "node:tty";
 import { stripVTControlCharacters } from "node:util";
+import type { Handover } from "../handover.ts";
 
 /** "AI bindings always access remote resources, and so may incur usage charges…", false here; and its older sister. */
 const kUntrueWarning = /^\W*\[WARNING\]\s+(AI|Vectorize) bindings (always access remote resources|do not support local development)/;
@@ -92,10 +93,29 @@ export function is_wrangler(filename: string): boolean {
   return /[\\/]wrangler-dist[\\/]cli\.js$/.test(filename) && fs.existsSync(join(dirname(dirname(filename)), "package.json"));
 }
 
+/**
+ * wrangler opens a session at Cloudflare for bindings that it deems remote: AI always, and with several Workers in one
+ * `wrangler dev --local` for all but the first Worker. What is answered here needs none. `everything`: no binding is remote.
+ */
+function bindings_that_stay_remote(bindings: Record<string, { type: string }> | undefined, everything: boolean): Record<string, { type: string }> {
+  if (everything) return {};
+  return Object.fromEntries(Object.entries(bindings ?? {}).filter(([, binding]) => binding.type !== "ai"));
+}
+
+const kPickRemoteBindings = /(\nfunction pickRemoteBindings\((\w+)\) \{\n)/;
+const kHook: unique symbol = Symbol.for("glia-dev.remote-bindings");
+
+/** wrangler's bundle with its choice of remote bindings asking us first. */
+export function patch_wrangler(source: string): string {
+  return source.replace(kPickRemoteBindings, (whole, _, argument: string) => `${whole}  ${argument} = globalThis[Symbol.for("${kHook.description}")](${argument});\n`);
+}
+
 /** Called once, before wrangler's code runs. */
-export function prepare_wrangler(label: string): void {
-  filter_stream(process.stdout, label);
-  filter_stream(process.stderr, label);
+export function prepare_wrangler(handover: Handover): void {
+  filter_stream(process.stdout, handover.label);
+  filter_stream(process.stderr, handover.label);
   settle_update_check();
   exit_130_on_ctrl_c();
+  const hooks = globalThis as { [kHook]?: (bindings: Record<string, { type: string }> | undefined) => object };
+  hooks[kHook] = (bindings) => bindings_that_stay_remote(bindings, handover.local_only);
 }

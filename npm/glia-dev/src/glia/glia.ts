@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import * as messages from "./messages.ts";
 import { probe, served_models, type ServedModel, type Version } from "./probe.ts";
-import { find_program, last_log_line, start_program, type Started } from "./program.ts";
+import { find_program, in_checkout, last_log_line, start_program, type Started } from "./program.ts";
 import { open_session, type BindingInfo, type CallEvent, type Session } from "./session.ts";
 
 export interface GliaOptions {
@@ -167,7 +167,7 @@ export class Glia {
       this.#restarts.push(performance.now());
     }
     const program = find_program(env, folder);
-    if (program === undefined) return messages.no_program();
+    if (program === undefined) return messages.no_program(in_checkout());
     const started = start_program(program, Number(url.port || 80), env);
     this.#started = started;
     this.#exit = undefined;

@@ -47,10 +47,12 @@ export function starting(log: string): string {
   return `Glia is starting. Try again in a moment (log: ${short_path(log)}).`;
 }
 
-export function no_program(): string {
+/** `checkout`: this package lies in the project's own repository, where the program is built, not installed. */
+export function no_program(checkout: boolean): string {
+  const platform_package = `glia-${process.platform}-${process.arch}`;
   return (
-    `There is no glia program on this machine (looked at GLIA_BIN, the package glia-${process.platform}-${process.arch}, PATH). ` +
-    `Type: npm install --save-dev glia-${process.platform}-${process.arch}, or set GLIA_BIN`
+    `There is no glia program on this machine (looked at GLIA_BIN, the package ${platform_package}, PATH${checkout ? ", build/" : ""}). ` +
+    `Type: ${checkout ? "make" : `npm install --save-dev ${platform_package}`}, or set GLIA_BIN`
   );
 }
 

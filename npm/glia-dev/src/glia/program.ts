@@ -21,8 +21,15 @@ export function find_program(env: NodeJS.ProcessEnv, folder: string): string | u
   for (const part of (env.PATH ?? "").split(delimiter)) {
     if (part !== "" && existsSync(join(part, "glia")) && statSync(join(part, "glia")).isFile()) return join(part, "glia");
   }
-  const built = fileURLToPath(new URL("../../../../build/apps/glia/glia", import.meta.url));
+  const built = fileURLToPath(new URL("build/apps/glia/glia", kCheckout));
   return existsSync(built) ? built : undefined;
+}
+
+/** The repository's root when this package is used from it. */
+const kCheckout = new URL("../../../../", import.meta.url);
+
+export function in_checkout(): boolean {
+  return existsSync(new URL("CMakePresets.json", kCheckout));
 }
 
 export function log_path(env: NodeJS.ProcessEnv, port: number): string {
