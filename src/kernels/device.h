@@ -42,7 +42,9 @@ struct Tensor {
   std::int64_t stride = 0;
 
   /// Rows [first, first + count).
-  Tensor slice_rows(std::int64_t first, std::int64_t count) const { return {data + first * stride, count, cols, stride}; }
+  Tensor slice_rows(std::int64_t first, std::int64_t count) const {
+    return {data + first * stride, count, cols, stride};
+  }
   /// Columns [first, first + count) of every row.
   Tensor slice_cols(std::int64_t first, std::int64_t count) const { return {data + first, rows, count, stride}; }
 };
@@ -89,9 +91,9 @@ enum class RopeLayout { interleaved, halves };
 
 struct Rope {
   RopeLayout layout = RopeLayout::halves;
-  std::int32_t dims = 0;             ///< leading dimensions of a head that are rotated; even
-  std::span<const float> inv_freq;   ///< [dims / 2], radians per position
-  float attention_scale = 1.0F;      ///< multiplies cos and sin (yarn)
+  std::int32_t dims = 0;            ///< leading dimensions of a head that are rotated; even
+  std::span<const float> inv_freq;  ///< [dims / 2], radians per position
+  float attention_scale = 1.0F;     ///< multiplies cos and sin (yarn)
 };
 
 struct Norm {
@@ -118,8 +120,8 @@ class Device {
   virtual void embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) = 0;
   /// out[i, j] = x[i, j] * weight[j] / sqrt(mean_j(x[i, j]^2) + eps). out may be x.
   virtual void rms_norm(Tensor out, Tensor x, Norm norm) = 0;
-  /// out = x W^T, or out += x W^T with `accumulate`; x is RMS-normalised first where norm.weight is set (x itself is left
-  /// alone). x: [n, W.cols()], out: [n, W.rows()]. `bias`: [W.rows()] or null.
+  /// out = x W^T, or out += x W^T with `accumulate`; x is RMS-normalised first where norm.weight is set (x itself is
+  /// left alone). x: [n, W.cols()], out: [n, W.rows()]. `bias`: [W.rows()] or null.
   virtual void matmul(Tensor out, const Matrix& w, Tensor x, Norm norm = {}, bool accumulate = false,
                       const float* bias = nullptr) = 0;
   /// out[i, j] = silu(x[i, j]) * x[i, cols/2 + j] for j < cols/2. x: [n, 2f] (gate, up), out: [n, f].
@@ -135,9 +137,9 @@ class Device {
 };
 
 struct CpuOptions {
-  std::int32_t threads = 0;      ///< 0: every core this process may use
+  std::int32_t threads = 0;  ///< 0: every core this process may use
   MathMode math = MathMode::fast;
-  std::string_view isa = {};     ///< "", "baseline", "avx2", "avx512"; "" takes GLIA_CPU, else the best this CPU has
+  std::string_view isa = {};  ///< "", "baseline", "avx2", "avx512"; "" takes GLIA_CPU, else the best this CPU has
 };
 
 /// Errors: throws glia::Error(invalid_input) for an instruction set that is unknown or that this CPU lacks.

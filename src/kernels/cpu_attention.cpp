@@ -1,0 +1,100 @@
+// CpuDevice's KV writes and attention: cuts a batch into tiles of queries that share keys and values.
+#include <algorithm>
+#include <cassert>
+
+#include "kernels/cpu_device.h"
+
+namespace glia::kernels {
+namespace {
+
+/// Query-position-element products below which waking other threads costs more than it saves.
+constexpr std::int64_t kInlineAttention = 65536;
+
+float* row(const Tensor& t, std::int64_t r) { return t.data + r * t.stride; }
+
+std::span<const std::int32_t> pages_of(const Rows& rows, std::int64_t r) {
+  return rows.page_tables[static_cast<std::size_t>(rows.sequences[static_cast<std::size_t>(r)])];
+}
+
+}  // namespace
+
+void CpuDevice::kv_write(KvCache& cache, std::int32_t layer, Tensor k, Tensor v, const Rows& rows) {
+  auto& c = static_cast<CpuKvCache&>(cache);
+  assert(k.cols == std::int64_t{c.shape().kv_heads} * c.shape().head_dim && v.cols == k.cols);
+  assert(k.rows == static_cast<std::int64_t>(rows.positions.size()) && v.rows == k.rows);
+  const std::int32_t page_tokens = c.shape().page_tokens;
+  for_rows(k.rows, 4 * k.cols, [&](std::int64_t r, int) {
+    const std::int32_t position = rows.positions[static_cast<std::size_t>(r)];
+    const std::int32_t page = pages_of(rows, r)[static_cast<std::size_t>(position / page_tokens)];
+    c.write(kernels_, layer, page, position % page_tokens, row(k, r), row(v, r));
+  });
+}
+
+void CpuDevice::cut_attention(const Rows& rows, std::int32_t kv_heads, std::int32_t group) {
+  tiles_.clear();
+  const auto n = static_cast<std::int64_t>(rows.positions.size());
+  // With few queries, smaller tiles: every thread should have some, and they are cheap when keys are in the cache.
+  const std::int64_t fair = n * group * kv_heads / (std::int64_t{2} * pool_.size());
+  const std::int64_t most = std::clamp<std::int64_t>(fair, 1, kernels_.queries);
+  for (std::int64_t first = 0; first < n;) {
+    std::int64_t last = first + 1;
+    const auto sequence = [&](std::int64_t r) { return rows.sequences[static_cast<std::size_t>(r)]; };
+    while (last < n && sequence(last) == sequence(first)) last++;
+    const auto queries = (last - first) * group;
+    // Later rows see more positions: the long tiles go first, so that no thread starts one at the end.
+    const std::int64_t tiles = (queries + most - 1) / most;
+    for (std::int64_t t = tiles - 1; t >= 0; t--) {
+      const auto count = static_cast<std::int32_t>(std::min(most, queries - t * most));
+      for (std::int32_t head = 0; head < kv_heads; head++) {
+        tiles_.push_back({first, static_cast<std::int32_t>(t * most), count, head});
+      }
+    }
+    first = last;
+  }
+}
+
+void CpuDevice::attend(const AttentionTile& tile, int worker, Tensor out, Tensor q, const CpuKvCache& cache,
+                       std::int32_t layer, float scale, const Rows& rows) {
+  const std::int32_t dim = cache.shape().head_dim;
+  const auto group = static_cast<std::int32_t>(q.cols / dim / cache.shape().kv_heads);
+  AttentionTask task;
+  task.kv = cache.view(layer, tile.kv_head);
+  task.pages = pages_of(rows, tile.first_row).data();
+  task.queries = tile.queries;
+  task.scale = scale;
+  task.scratch = attention_scratch_[static_cast<std::size_t>(worker)].as<float>();
+  for (std::int32_t i = 0; i < tile.queries; i++) {
+    const std::int64_t r = tile.first_row + (tile.first_query + i) / group;
+    const std::int64_t head = std::int64_t{tile.kv_head} * group + (tile.first_query + i) % group;
+    task.q[i] = row(q, r) + head * dim;
+    task.out[i] = row(out, r) + head * dim;
+    task.length[i] = rows.positions[static_cast<std::size_t>(r)] + 1;
+  }
+  if (cache.half()) {
+    kernels_.attention_f16(task);
+  } else {
+    kernels_.attention_f32(task);
+  }
+}
+
+void CpuDevice::attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale,
+                          const Rows& rows) {
+  const auto& c = static_cast<const CpuKvCache&>(cache);
+  const std::int32_t dim = c.shape().head_dim;
+  const std::int32_t kv_heads = c.shape().kv_heads;
+  assert(q.cols % (std::int64_t{dim} * kv_heads) == 0 && out.cols == q.cols && out.rows == q.rows);
+  cut_attention(rows, kv_heads, static_cast<std::int32_t>(q.cols / dim / kv_heads));
+  const auto floats = static_cast<std::size_t>(GLIA_ATTENTION_SCRATCH(c.view(0, 0).value_cols));
+  for (PageBuffer& scratch : attention_scratch_) scratch.reserve(floats * sizeof(float));
+
+  std::int64_t work = 0;
+  for (const std::int32_t position : rows.positions) work += (position + 1) * q.cols;
+  if (work <= kInlineAttention) {
+    for (const AttentionTile& tile : tiles_) attend(tile, 0, out, q, c, layer, scale, rows);
+    return;
+  }
+  const auto n = static_cast<std::uint32_t>(tiles_.size());
+  pool_.for_each(n, [&](std::uint32_t i, int worker) { attend(tiles_[i], worker, out, q, c, layer, scale, rows); });
+}
+
+}  // namespace glia::kernels

@@ -1,0 +1,111 @@
+#include "kernels/cpu_device.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace glia::kernels {
+namespace {
+
+class CpuAllocation final : public Allocation {
+ public:
+  explicit CpuAllocation(std::size_t bytes) : buffer_(bytes) {}
+  std::byte* data() override { return buffer_.as<std::byte>(); }
+  std::size_t bytes() const override { return buffer_.bytes(); }
+
+ private:
+  PageBuffer buffer_;
+};
+
+float* row(const Tensor& t, std::int64_t r) { return t.data + r * t.stride; }
+
+}  // namespace
+
+CpuDevice::CpuDevice(const Isa& isa, std::int32_t threads, MathMode math)
+    : isa_(isa), kernels_(*isa.table), math_(math), pool_(threads) {
+  row_scratch_.resize(static_cast<std::size_t>(pool_.size()));
+  attention_scratch_.resize(static_cast<std::size_t>(pool_.size()));
+}
+
+std::unique_ptr<Allocation> CpuDevice::allocate(std::size_t bytes) { return std::make_unique<CpuAllocation>(bytes); }
+
+void CpuDevice::upload(float* device, std::span<const float> host) {
+  if (!host.empty()) std::memcpy(device, host.data(), host.size_bytes());
+}
+
+void CpuDevice::download(std::span<float> host, const float* device) {
+  if (!host.empty()) std::memcpy(host.data(), device, host.size_bytes());
+}
+
+std::unique_ptr<Matrix> CpuDevice::load_matrix(std::span<const tensor::View> parts) {
+  return CpuMatrix::pack(parts, pool_);
+}
+
+std::unique_ptr<KvCache> CpuDevice::create_kv_cache(const KvShape& shape) {
+  return std::make_unique<CpuKvCache>(shape, math_ == MathMode::fast);
+}
+
+void CpuDevice::embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) {
+  const auto& m = static_cast<const CpuMatrix&>(table);
+  assert(out.cols == m.cols() && out.rows == static_cast<std::int64_t>(ids.size()));
+  for_rows(out.rows, m.cols(), [&](std::int64_t r, int) { m.read_row(ids[static_cast<std::size_t>(r)], row(out, r)); });
+}
+
+void CpuDevice::rms_norm(Tensor out, Tensor x, Norm norm) {
+  assert(out.cols == x.cols && out.rows == x.rows);
+  for_rows(x.rows, x.cols, [&](std::int64_t r, int) {
+    const float factor = kernels_.rms_factor(row(x, r), x.cols, norm.eps);
+    kernels_.scale_row(row(out, r), row(x, r), x.cols, factor, norm.weight);
+  });
+}
+
+void CpuDevice::silu_gate(Tensor out, Tensor x) {
+  const std::int64_t half = x.cols / 2;
+  assert(out.cols == half && out.rows == x.rows);
+  for_rows(x.rows, half,
+           [&](std::int64_t r, int) { kernels_.silu_gate(row(out, r), row(x, r), row(x, r) + half, half); });
+}
+
+const float* CpuDevice::angles(const Rope& rope, std::span<const std::int32_t> positions) {
+  const auto same = [](const auto& a, const auto& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); };
+  if (same(positions, angle_positions_) && same(rope.inv_freq, angle_inv_freq_) &&
+      angle_scale_ == rope.attention_scale) {
+    return angles_.as<float>();
+  }
+  angle_positions_.assign(positions.begin(), positions.end());
+  angle_inv_freq_.assign(rope.inv_freq.begin(), rope.inv_freq.end());
+  angle_scale_ = rope.attention_scale;
+  const std::int64_t half = rope.dims / 2;
+  angles_.reserve(positions.size() * static_cast<std::size_t>(rope.dims) * sizeof(float));
+  for_rows(static_cast<std::int64_t>(positions.size()), 16 * rope.dims, [&](std::int64_t r, int) {
+    float* cosines = angles_.as<float>() + r * rope.dims;
+    for (std::int64_t j = 0; j < half; j++) {
+      // A float32 product, as the reference implementations of the models form it.
+      const float angle =
+          static_cast<float>(positions[static_cast<std::size_t>(r)]) * rope.inv_freq[static_cast<std::size_t>(j)];
+      cosines[j] = static_cast<float>(std::cos(static_cast<double>(angle))) * rope.attention_scale;
+      cosines[half + j] = static_cast<float>(std::sin(static_cast<double>(angle))) * rope.attention_scale;
+    }
+  });
+  return angles_.as<float>();
+}
+
+void CpuDevice::rope(Tensor x, std::int32_t head_dim, const Rope& rope, std::span<const std::int32_t> positions) {
+  assert(x.cols % head_dim == 0 && rope.dims <= head_dim && rope.dims % 2 == 0);
+  assert(rope.inv_freq.size() == static_cast<std::size_t>(rope.dims / 2));
+  assert(x.rows == static_cast<std::int64_t>(positions.size()));
+  const float* cos_sin = angles(rope, positions);
+  for_rows(x.rows, x.cols, [&](std::int64_t r, int) {
+    kernels_.rope(row(x, r), x.cols / head_dim, head_dim, rope.dims, rope.layout == RopeLayout::interleaved,
+                  cos_sin + r * rope.dims);
+  });
+}
+
+std::unique_ptr<Device> make_cpu_device(const CpuOptions& options) {
+  return std::make_unique<CpuDevice>(choose_isa(options.isa), options.threads, options.math);
+}
+
+}  // namespace glia::kernels

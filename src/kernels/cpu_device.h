@@ -1,0 +1,92 @@
+// The CPU's implementation of the device interface: cuts every op into pieces for the pool and calls the chosen
+// instruction set's kernels on them. Scratch memory grows to the largest batch seen and is kept.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/cpu_isa.h"
+#include "kernels/cpu_kv_cache.h"
+#include "kernels/cpu_matrix.h"
+#include "kernels/device.h"
+#include "kernels/page_buffer.h"
+
+namespace glia::kernels {
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(const Isa& isa, std::int32_t threads, MathMode math);
+
+  std::string_view name() const override { return isa_.device_name; }
+  MathMode math() const override { return math_; }
+  std::unique_ptr<Allocation> allocate(std::size_t bytes) override;
+  void upload(float* device, std::span<const float> host) override;
+  void download(std::span<float> host, const float* device) override;
+  std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts) override;
+  std::unique_ptr<KvCache> create_kv_cache(const KvShape& shape) override;
+
+  void embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) override;
+  void rms_norm(Tensor out, Tensor x, Norm norm) override;
+  void matmul(Tensor out, const Matrix& w, Tensor x, Norm norm, bool accumulate, const float* bias) override;
+  void silu_gate(Tensor out, Tensor x) override;
+  void rope(Tensor x, std::int32_t head_dim, const Rope& rope, std::span<const std::int32_t> positions) override;
+  void kv_write(KvCache& cache, std::int32_t layer, Tensor k, Tensor v, const Rows& rows) override;
+  void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale,
+                 const Rows& rows) override;
+
+ private:
+  /// Queries [first_query, first_query + queries) of the rows of one sequence from first_row on, counted row by row and
+  /// within a row over the heads that share kv_head.
+  struct AttentionTile {
+    std::int64_t first_row;
+    std::int32_t first_query;
+    std::int32_t queries;
+    std::int32_t kv_head;
+  };
+  struct Product;  // one matmul call's arguments
+
+  /// Calls body(row) for every row: here when the work is small, else over the pool. `row_work`: elements touched.
+  template <class Body>
+  void for_rows(std::int64_t rows, std::int64_t row_work, Body body);
+  void pack_activations(const Product& product);
+  void multiply(const Product& product, std::int64_t first_group, std::int64_t last_group, std::int64_t first_row,
+                std::int64_t rows) const;
+  void cut_attention(const Rows& rows, std::int32_t kv_heads, std::int32_t group);
+  void attend(const AttentionTile& tile, int worker, Tensor out, Tensor q, const CpuKvCache& cache, std::int32_t layer,
+              float scale, const Rows& rows);
+  const float* angles(const Rope& rope, std::span<const std::int32_t> positions);
+
+  /// Elements below which waking other threads costs more than it saves.
+  static constexpr std::int64_t kInlineWork = 8192;
+
+  const Isa& isa_;
+  const KernelTable& kernels_;
+  MathMode math_;
+  ThreadPool pool_;
+  PageBuffer x_quants_, x_scales_, x_floats_;  ///< activation panels
+  std::vector<PageBuffer> row_scratch_;        ///< one row of floats per worker
+  std::vector<PageBuffer> attention_scratch_;  ///< per worker
+  std::vector<AttentionTile> tiles_;
+  // Cosines and sines of the last batch: every layer asks for the same ones.
+  std::vector<std::int32_t> angle_positions_;
+  std::vector<float> angle_inv_freq_;
+  float angle_scale_ = 0;
+  PageBuffer angles_;
+};
+
+template <class Body>
+void CpuDevice::for_rows(std::int64_t rows, std::int64_t row_work, Body body) {
+  if (rows * row_work <= kInlineWork || pool_.size() == 1) {
+    for (std::int64_t r = 0; r < rows; r++) body(r, 0);
+    return;
+  }
+  const std::int64_t chunk = std::max<std::int64_t>(1, kInlineWork / 2 / row_work);
+  pool_.for_each(static_cast<std::uint32_t>((rows + chunk - 1) / chunk), [&](std::uint32_t i, int worker) {
+    const std::int64_t end = std::min(rows, (i + std::int64_t{1}) * chunk);
+    for (std::int64_t r = i * chunk; r < end; r++) body(r, worker);
+  });
+}
+
+}  // namespace glia::kernels

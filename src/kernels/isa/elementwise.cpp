@@ -1,0 +1,114 @@
+// Rows: RMS norm, int8 quantisation, gated activation, rotary positions, conversion.
+#include GLIA_SIMD_HEADER
+
+#include "kernels/isa/exp.h"
+#include "kernels/isa/rows.h"
+#include "kernels/kernel_table.h"
+
+namespace glia::kernels::GLIA_ISA {
+namespace {
+
+GLIA_INLINE F load_some(const float* p, std::int64_t n) {
+  return n >= 16 ? load(p) : load_first(p, static_cast<int>(n));
+}
+GLIA_INLINE void store_some(float* p, F v, std::int64_t n) {
+  if (n >= 16) {
+    store(p, v);
+  } else {
+    store_first(p, v, static_cast<int>(n));
+  }
+}
+
+/// x * factor * weight, or x where there is no weight.
+GLIA_INLINE F scaled(F x, F factor, const float* weight, std::int64_t j, std::int64_t n) {
+  return weight != nullptr ? mul(mul(x, factor), load_some(weight + j, n)) : x;
+}
+
+}  // namespace
+
+float rms_factor(const float* x, std::int64_t cols, float eps) {
+  F sums = zero();
+  for (std::int64_t j = 0; j < cols; j += 16) {
+    const F v = load_some(x + j, cols - j);
+    sums = fma(v, v, sums);
+  }
+  return 1.0F / __builtin_sqrtf(sum(sums) / static_cast<float>(cols) + eps);
+}
+
+void scale_row(float* out, const float* x, std::int64_t cols, float factor, const float* weight) {
+  const F f = set1(factor);
+  for (std::int64_t j = 0; j < cols; j += 16) {
+    store_some(out + j, scaled(load_some(x + j, cols - j), f, weight, j, cols - j), cols - j);
+  }
+}
+
+void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols, float factor,
+                  const float* weight) {
+  const F f = set1(factor);
+  for (std::int64_t j = 0; j < cols; j += kBlockCols, scales++) {
+    const F a = scaled(load(x + j), f, weight, j, 16);
+    const F b = scaled(load(x + j + 16), f, weight, j + 16, 16);
+    const float most = largest(max(abs(a), abs(b)));
+    const float scale = most / 127.0F;
+    const F inverse = set1(most > 0 ? 127.0F / most : 0.0F);
+    const I qa = round(mul(a, inverse));
+    const I qb = round(mul(b, inverse));
+    alignas(16) std::int8_t bytes[kBlockCols];
+    store_low_bytes(bytes, qa);
+    store_low_bytes(bytes + 16, qb);
+    std::int8_t* to = quants + (j * kPanelRows + lane * 4);
+    for (int g = 0; g < kBlockCols / 4; g++) __builtin_memcpy(to + g * 4 * kPanelRows, bytes + 4 * g, 4);
+    const std::int32_t head = sum(qa);
+    const std::int32_t total = head + sum(qb);
+    scales->scale[lane] = scale;
+    scales->scaled_sum[lane] = scale * static_cast<float>(total);
+    scales->negative_sum[lane] = -total;
+    scales->negative_sum_head[lane] = -head;
+  }
+}
+
+void silu_gate(float* out, const float* gate, const float* up, std::int64_t n) {
+  for (std::int64_t j = 0; j < n; j += 16) {
+    const F g = load_some(gate + j, n - j);
+    const F silu = div(g, add(set1(1.0F), exp(sub(zero(), g))));
+    store_some(out + j, mul(silu, load_some(up + j, n - j)), n - j);
+  }
+}
+
+void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t dims, bool interleaved,
+          const float* cos_sin) {
+  const std::int64_t half = dims / 2;
+  const float* cosines = cos_sin;
+  const float* sines = cos_sin + half;
+  for (std::int64_t h = 0; h < heads; h++, x += head_dim) {
+    if (interleaved) {
+      for (std::int64_t j = 0; j < half; j++) {
+        const float a = x[2 * j];
+        const float b = x[2 * j + 1];
+        x[2 * j] = a * cosines[j] - b * sines[j];
+        x[2 * j + 1] = b * cosines[j] + a * sines[j];
+      }
+    } else {
+      for (std::int64_t j = 0; j < half; j++) {
+        const float a = x[j];
+        const float b = x[j + half];
+        x[j] = a * cosines[j] - b * sines[j];
+        x[j + half] = b * cosines[j] + a * sines[j];
+      }
+    }
+  }
+}
+
+void to_f16(std::uint16_t* out, const float* x, std::int64_t n) {
+  for (std::int64_t j = 0; j < n; j += 16) {
+    std::uint16_t halves[16];
+    store_f16(halves, load_some(x + j, n - j));
+    __builtin_memcpy(out + j, halves, static_cast<std::size_t>(n - j >= 16 ? 16 : n - j) * 2);
+  }
+}
+
+void exp_row(float* out, const float* x, std::int64_t n) {
+  for (std::int64_t j = 0; j < n; j += 16) store_some(out + j, exp(load_some(x + j, n - j)), n - j);
+}
+
+}  // namespace glia::kernels::GLIA_ISA

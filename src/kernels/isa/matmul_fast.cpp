@@ -1,0 +1,111 @@
+// Quantised weights x int8 activations. Per block of 32 columns (or sub-block of 16) an exact integer dot product per
+// row, scaled and added to a float32 sum, blocks in ascending order: the float operations behind one output are the
+// same whatever the tile, so its bits are too.
+#include GLIA_SIMD_HEADER
+
+#include "kernels/isa/weights.h"
+#include "kernels/kernel_table.h"
+
+namespace glia::kernels::GLIA_ISA {
+namespace {
+
+template <class Type>
+GLIA_INLINE I corrected(const Dot<Type::kDotBits>& dot, std::int32_t negative_sum) {
+  if constexpr (Type::kZero == Dot<Type::kDotBits>::kSubtracted) {
+    return dot.total();
+  } else {
+    return add(dot.total(), shift_left<Type::kZeroShift>(set1_int(negative_sum)));
+  }
+}
+
+/// kGroups column groups of 4 starting at group `first` of a block, for T activation rows.
+template <class Type, int first, int groups, int T>
+GLIA_INLINE void dot_block(Dot<Type::kDotBits> (&dot)[T], const std::uint8_t* quants, const std::int8_t* x) {
+  for (int t = 0; t < T; t++) dot[t].start();
+#pragma GCC unroll 8
+  for (int g = first; g < first + groups; g++) {
+    const Bytes w = group_bytes<Type>(quants, g);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) dot[t].add(w, x + (g * kPanelRows + t) * 4);
+  }
+}
+
+template <class Type, int T>
+GLIA_INLINE void tile(const MatmulTask& task, const std::int8_t* x, const BlockScales* xs, std::int64_t lane,
+                      float* out) {
+  F sums[T];
+  for (int t = 0; t < T; t++) sums[t] = zero();
+  const std::uint8_t* quants = task.quants;
+  const std::int64_t blocks = task.cols / kBlockCols;
+  for (std::int64_t b = 0; b < blocks; b++) {
+    Dot<Type::kDotBits> dot[T];
+    if constexpr (Type::kSubBlock == 32) {
+      dot_block<Type, 0, 8, T>(dot, quants, x);
+      const Scale s = load_scale<Type>(task.scales, b, 0);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; t++) {
+        const F total = to_float(corrected<Type>(dot[t], xs->negative_sum[lane + t]));
+        sums[t] = fma(total, mul(s.d, set1(xs->scale[lane + t])), sums[t]);
+        if constexpr (Type::kMin) sums[t] = fma(s.m, set1(xs->scaled_sum[lane + t]), sums[t]);
+      }
+    } else {
+      const Scale head = load_scale<Type>(task.scales, b, 0);
+      dot_block<Type, 0, 4, T>(dot, quants, x);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; t++) {
+        const F total = to_float(corrected<Type>(dot[t], xs->negative_sum_head[lane + t]));
+        sums[t] = fma(total, mul(head.d, set1(xs->scale[lane + t])), sums[t]);
+      }
+      const Scale tail = load_scale<Type>(task.scales, b, 1);
+      dot_block<Type, 4, 4, T>(dot, quants, x);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; t++) {
+        const F total = to_float(corrected<Type>(dot[t], xs->negative_sum[lane + t] - xs->negative_sum_head[lane + t]));
+        sums[t] = fma(total, mul(tail.d, set1(xs->scale[lane + t])), sums[t]);
+      }
+    }
+    quants += Type::kBlockBytes;
+    x += kBlockCols * kPanelRows;
+    xs++;
+  }
+  for (int t = 0; t < T; t++) store_output(task, out + t * task.out_stride, sums[t]);
+}
+
+template <class Type>
+void matmul(const MatmulTask& task) {
+  const std::int64_t blocks = task.cols / kBlockCols;
+  std::int64_t row = task.first_row;
+  const std::int64_t end = row + task.rows;
+  while (row < end) {
+    const std::int64_t panel = row / kPanelRows;
+    const std::int64_t lane = row % kPanelRows;
+    const std::int8_t* x = task.x_quants + panel * task.cols * kPanelRows + lane * 4;
+    const BlockScales* xs = task.x_scales + panel * blocks;
+    float* out = task.out + row * task.out_stride;
+    std::int64_t n = end - row < kPanelRows - lane ? end - row : kPanelRows - lane;
+    if (n >= kTokens) n = kTokens;
+    for_tokens<kTokens>(static_cast<int>(n),
+                        [&](auto count) { tile<Type, decltype(count)::kValue>(task, x, xs, lane, out); });
+    row += n;
+  }
+}
+
+}  // namespace
+
+using tensor::DType;
+extern const MatmulKernel kMatmulFast[13];
+const MatmulKernel kMatmulFast[13] = {nullptr,
+                                      nullptr,
+                                      nullptr,
+                                      nullptr,
+                                      nullptr,
+                                      matmul<Packed<DType::q4_0>>,
+                                      matmul<Packed<DType::q4_1>>,
+                                      matmul<Packed<DType::q5_0>>,
+                                      matmul<Packed<DType::q5_1>>,
+                                      matmul<Packed<DType::q8_0>>,
+                                      matmul<Packed<DType::q4_k>>,
+                                      matmul<Packed<DType::q5_k>>,
+                                      matmul<Packed<DType::q6_k>>};
+
+}  // namespace glia::kernels::GLIA_ISA

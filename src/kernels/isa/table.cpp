@@ -1,0 +1,22 @@
+#include GLIA_SIMD_HEADER
+
+#include "kernels/isa/rows.h"
+
+namespace glia::kernels::GLIA_ISA {
+
+const KernelTable kTable = {
+    .queries = kQueries,
+    .matmul_fast = kMatmulFast,
+    .matmul_exact = kMatmulExact,
+    .rms_factor = rms_factor,
+    .scale_row = scale_row,
+    .quantize_row = quantize_row,
+    .silu_gate = silu_gate,
+    .rope = rope,
+    .to_f16 = to_f16,
+    .exp = exp_row,
+    .attention_f16 = attention_f16,
+    .attention_f32 = attention_f32,
+};
+
+}  // namespace glia::kernels::GLIA_ISA

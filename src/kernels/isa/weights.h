@@ -1,0 +1,74 @@
+// Reading packed weights (packed_format.h) and storing outputs, on the SIMD vocabulary included before this file.
+#pragma once
+
+#include "kernels/kernel_table.h"
+#include "kernels/packed_format.h"
+
+namespace glia::kernels::GLIA_ISA {
+
+/// Quants of columns 4g .. 4g + 3 of a block, all 16 rows.
+template <class Type>
+GLIA_INLINE Bytes group_bytes(const std::uint8_t* block, int g) {
+  if constexpr (Type::kBits == 8) {
+    return load_bytes(block + 64 * g);
+  } else {
+    const Bytes both = load_bytes(block + 64 * (g % 4));
+    const Bytes nibbles = g < 4 ? low_nibbles(both) : high_nibbles(both);
+    if constexpr (Type::kBits == 5) return with_fifth_bits(nibbles, block + 256 + 8 * g);
+    return nibbles;
+  }
+}
+
+struct Scale {
+  F d, m;  ///< m: the minimum to add; zero where the type has none
+};
+
+/// Of block b; `half`: which sub-block of 16, for types that have them.
+template <class Type>
+GLIA_INLINE Scale load_scale(const std::uint8_t* scales, std::int64_t b, int half) {
+  if constexpr (!Type::kSuper) {
+    const auto* d = reinterpret_cast<const std::uint16_t*>(scales + b * Type::kSubScaleBytes);
+    if constexpr (Type::kMin) return {load(d), load(d + 16)};
+    return {load(d), zero()};
+  } else {
+    constexpr int kBlocks = kSuperCols / kBlockCols;
+    const std::uint8_t* super = scales + b / kBlocks * Type::kSuperBytes;
+    const auto* d = reinterpret_cast<const std::uint16_t*>(super);
+    const std::int64_t part = (b % kBlocks) * (kBlockCols / Type::kSubBlock) + half;
+    const auto* sc = reinterpret_cast<const std::int8_t*>(super + Type::kSuperHeadBytes + part * Type::kSubScaleBytes);
+    const F scale = mul(load(d), to_float(load_signed_bytes(sc)));
+    if constexpr (Type::kMin) {
+      return {scale, sub(zero(), mul(load(d + 16), to_float(load_signed_bytes(sc + 16))))};
+    }
+    return {scale, zero()};
+  }
+}
+
+/// One row's outputs of a group.
+GLIA_INLINE void store_output(const MatmulTask& task, float* out, F value) {
+  if (task.lanes == kGroupRows) {
+    if (task.bias != nullptr) value = add(value, load(task.bias));
+    if (task.accumulate) value = add(load(out), value);
+    store(out, value);
+  } else {
+    if (task.bias != nullptr) value = add(value, load_first(task.bias, task.lanes));
+    if (task.accumulate) value = add(load_first(out, task.lanes), value);
+    store_first(out, value, task.lanes);
+  }
+}
+
+template <int n>
+struct Count {
+  static constexpr int kValue = n;
+};
+
+/// body(Count<n>) for a run-time n in [1, most].
+template <int most, class Body>
+GLIA_INLINE void for_tokens(int n, Body body) {
+  if constexpr (most > 1) {
+    if (n < most) return for_tokens<most - 1>(n, body);
+  }
+  body(Count<most>{});
+}
+
+}  // namespace glia::kernels::GLIA_ISA

@@ -1,0 +1,208 @@
+// The SIMD vocabulary on AVX2 with FMA and F16C: two registers hold the 16 lanes. Meanings: see simd/README.md.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#define GLIA_INLINE static inline __attribute__((always_inline))
+#define GLIA_INLINE_MEMBER inline __attribute__((always_inline))
+
+namespace glia::kernels::GLIA_ISA {
+
+inline constexpr int kTokens = 4;
+inline constexpr int kQueries = 4;
+
+struct F {
+  __m256 a, b;
+};
+struct I {
+  __m256i a, b;
+};
+struct Bytes {
+  __m256i a, b;
+};
+
+GLIA_INLINE int load_int(const void* p) {
+  int value;
+  __builtin_memcpy(&value, p, sizeof(value));
+  return value;
+}
+GLIA_INLINE F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+GLIA_INLINE F set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+GLIA_INLINE F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+GLIA_INLINE void store(float* p, F x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+GLIA_INLINE __m256i first_lanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+GLIA_INLINE F load_first(const float* p, int n) {
+  return {_mm256_maskload_ps(p, first_lanes(n)), _mm256_maskload_ps(p + 8, first_lanes(n - 8))};
+}
+GLIA_INLINE void store_first(float* p, F x, int n) {
+  _mm256_maskstore_ps(p, first_lanes(n), x.a);
+  _mm256_maskstore_ps(p + 8, first_lanes(n - 8), x.b);
+}
+GLIA_INLINE F keep_first(F x, int n, float other) {
+  const __m256 o = _mm256_set1_ps(other);
+  return {_mm256_blendv_ps(o, x.a, _mm256_castsi256_ps(first_lanes(n))),
+          _mm256_blendv_ps(o, x.b, _mm256_castsi256_ps(first_lanes(n - 8)))};
+}
+GLIA_INLINE F load(const std::uint16_t* p) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
+}
+GLIA_INLINE __m256 bf16_half(const std::uint16_t* p) {
+  const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+GLIA_INLINE F load_bf16(const std::uint16_t* p) { return {bf16_half(p), bf16_half(p + 8)}; }
+GLIA_INLINE void store_f16_half(std::uint16_t* p, __m256 v) {
+  const __m256 low = _mm256_max_ps(_mm256_set1_ps(-65504.0F), v);
+  const __m256 clamped = _mm256_min_ps(_mm256_set1_ps(65504.0F), low);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(clamped, _MM_FROUND_TO_NEAREST_INT));
+}
+GLIA_INLINE void store_f16(std::uint16_t* p, F x) {
+  store_f16_half(p, x.a);
+  store_f16_half(p + 8, x.b);
+}
+
+GLIA_INLINE F add(F x, F y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+GLIA_INLINE F sub(F x, F y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+GLIA_INLINE F mul(F x, F y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+GLIA_INLINE F div(F x, F y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+GLIA_INLINE F max(F x, F y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+GLIA_INLINE F min(F x, F y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+GLIA_INLINE F abs(F x) {
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+GLIA_INLINE F fma(F x, F y, F z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+GLIA_INLINE F negated_fma(F x, F y, F z) { return {_mm256_fnmadd_ps(x.a, y.a, z.a), _mm256_fnmadd_ps(x.b, y.b, z.b)}; }
+
+GLIA_INLINE float sum(F f) {
+  const __m256 x = _mm256_add_ps(f.a, f.b);
+  const __m128 y = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 z = _mm_add_ps(y, _mm_movehl_ps(y, y));
+  return _mm_cvtss_f32(_mm_add_ss(z, _mm_movehdup_ps(z)));
+}
+GLIA_INLINE float largest(F f) {
+  const __m256 x = _mm256_max_ps(f.a, f.b);
+  const __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 z = _mm_max_ps(y, _mm_movehl_ps(y, y));
+  return _mm_cvtss_f32(_mm_max_ss(z, _mm_movehdup_ps(z)));
+}
+
+GLIA_INLINE I set1_int(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+GLIA_INLINE I add(I x, I y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
+GLIA_INLINE I sub(I x, I y) { return {_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)}; }
+template <int n>
+GLIA_INLINE I shift_left(I x) {
+  return {_mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n)};
+}
+GLIA_INLINE I round(F x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
+GLIA_INLINE F to_float(I x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+GLIA_INLINE F float_bits(I x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
+GLIA_INLINE std::int32_t sum(I i) {
+  const __m256i x = _mm256_add_epi32(i.a, i.b);
+  const __m128i y = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  const __m128i z = _mm_add_epi32(y, _mm_shuffle_epi32(y, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(z, _mm_shuffle_epi32(z, 0xB1)));
+}
+GLIA_INLINE void store_low_bytes(std::int8_t* p, I x) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
+  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
+GLIA_INLINE I load_signed_bytes(const std::int8_t* p) {
+  return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8)))};
+}
+
+GLIA_INLINE Bytes load_bytes(const std::uint8_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+}
+GLIA_INLINE Bytes low_nibbles(Bytes x) {
+  const __m256i mask = _mm256_set1_epi8(0x0F);
+  return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
+}
+GLIA_INLINE Bytes high_nibbles(Bytes x) {
+  const __m256i mask = _mm256_set1_epi8(0x0F);
+  return {_mm256_and_si256(_mm256_srli_epi16(x.a, 4), mask), _mm256_and_si256(_mm256_srli_epi16(x.b, 4), mask)};
+}
+/// 16 in every byte whose bit is set.
+GLIA_INLINE __m256i fifth_bits(const std::uint8_t* bits) {
+  const __m256i which =
+      _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
+  const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(load_int(bits)), which);
+  return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit), _mm256_set1_epi8(16));
+}
+GLIA_INLINE Bytes with_fifth_bits(Bytes x, const std::uint8_t* bits) {
+  return {_mm256_or_si256(x.a, fifth_bits(bits)), _mm256_or_si256(x.b, fifth_bits(bits + 4))};
+}
+template <int n>
+GLIA_INLINE F byte_of_lane(Bytes x) {
+  const __m256i mask = _mm256_set1_epi32(0xFF);
+  return {_mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(x.a, 8 * n), mask)),
+          _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(x.b, 8 * n), mask))};
+}
+
+GLIA_INLINE __m256i broadcast4(const std::int8_t* x) { return _mm256_set1_epi32(load_int(x)); }
+
+/// Weights of up to 7 bits: u8 x s8 pair sums stay within 16 bits (2 * 127 * 127 = 32,258).
+template <int kWeightBits>
+struct Dot {
+  static constexpr int kSubtracted = 0;
+  __m256i a, b;
+  GLIA_INLINE_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
+    const __m256i v = broadcast4(x);
+    const __m256i ones = _mm256_set1_epi16(1);
+    a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, v), ones));
+    b = _mm256_add_epi32(b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, v), ones));
+  }
+  GLIA_INLINE_MEMBER I total() const { return {a, b}; }
+};
+
+/// 4-bit weights: eight pair sums (8 * 2 * 15 * 127 = 30,480) stay within 16 bits, so widening waits for the total.
+template <>
+struct Dot<4> {
+  static constexpr int kSubtracted = 0;
+  __m256i a, b;
+  GLIA_INLINE_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
+    const __m256i v = broadcast4(x);
+    a = _mm256_add_epi16(a, _mm256_maddubs_epi16(w.a, v));
+    b = _mm256_add_epi16(b, _mm256_maddubs_epi16(w.b, v));
+  }
+  GLIA_INLINE_MEMBER I total() const {
+    const __m256i ones = _mm256_set1_epi16(1);
+    return {_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones)};
+  }
+};
+
+/// 8-bit weights would saturate. q = w - 128 as |q| <= 128 against x with q's sign does not (2 * 128 * 127 = 32,512).
+template <>
+struct Dot<8> {
+  static constexpr int kSubtracted = 128;
+  __m256i a, b;
+  GLIA_INLINE_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
+    const __m256i v = broadcast4(x);
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
+    const __m256i qa = _mm256_xor_si256(w.a, flip);
+    const __m256i qb = _mm256_xor_si256(w.b, flip);
+    const __m256i pa = _mm256_maddubs_epi16(_mm256_abs_epi8(qa), _mm256_sign_epi8(v, qa));
+    const __m256i pb = _mm256_maddubs_epi16(_mm256_abs_epi8(qb), _mm256_sign_epi8(v, qb));
+    a = _mm256_add_epi32(a, _mm256_madd_epi16(pa, ones));
+    b = _mm256_add_epi32(b, _mm256_madd_epi16(pb, ones));
+  }
+  GLIA_INLINE_MEMBER I total() const { return {a, b}; }
+};
+
+}  // namespace glia::kernels::GLIA_ISA

@@ -1,0 +1,127 @@
+// The SIMD vocabulary on AVX-512 (F, BW, DQ, VL, VNNI): one register holds the 16 lanes. Meanings: see simd/README.md.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#define GLIA_INLINE static inline __attribute__((always_inline))
+#define GLIA_INLINE_MEMBER inline __attribute__((always_inline))
+
+namespace glia::kernels::GLIA_ISA {
+
+inline constexpr int kTokens = 8;   // activation rows of a register tile
+inline constexpr int kQueries = 8;  // attention queries of a register tile
+
+struct F {
+  __m512 v;
+};
+struct I {
+  __m512i v;
+};
+struct Bytes {
+  __m512i v;
+};
+
+GLIA_INLINE int load_int(const void* p) {
+  int value;
+  __builtin_memcpy(&value, p, sizeof(value));
+  return value;
+}
+GLIA_INLINE F zero() { return {_mm512_setzero_ps()}; }
+GLIA_INLINE F set1(float x) { return {_mm512_set1_ps(x)}; }
+GLIA_INLINE F load(const float* p) { return {_mm512_loadu_ps(p)}; }
+GLIA_INLINE void store(float* p, F a) { _mm512_storeu_ps(p, a.v); }
+GLIA_INLINE __mmask16 first_lanes(int n) { return static_cast<__mmask16>((1U << n) - 1U); }
+GLIA_INLINE F load_first(const float* p, int n) { return {_mm512_maskz_loadu_ps(first_lanes(n), p)}; }
+GLIA_INLINE void store_first(float* p, F a, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), a.v); }
+GLIA_INLINE F keep_first(F a, int n, float other) {
+  return {_mm512_mask_blend_ps(first_lanes(n), _mm512_set1_ps(other), a.v)};
+}
+GLIA_INLINE F load(const std::uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+GLIA_INLINE F load_bf16(const std::uint16_t* p) {
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+}
+GLIA_INLINE void store_f16(std::uint16_t* p, F a) {
+  const __m512 low = _mm512_max_ps(_mm512_set1_ps(-65504.0F), a.v);
+  const __m512 v = _mm512_min_ps(_mm512_set1_ps(65504.0F), low);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+
+GLIA_INLINE F add(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
+GLIA_INLINE F sub(F a, F b) { return {_mm512_sub_ps(a.v, b.v)}; }
+GLIA_INLINE F mul(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
+GLIA_INLINE F div(F a, F b) { return {_mm512_div_ps(a.v, b.v)}; }
+GLIA_INLINE F max(F a, F b) { return {_mm512_max_ps(a.v, b.v)}; }
+GLIA_INLINE F min(F a, F b) { return {_mm512_min_ps(a.v, b.v)}; }
+GLIA_INLINE F abs(F a) { return {_mm512_abs_ps(a.v)}; }
+GLIA_INLINE F fma(F a, F b, F c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+GLIA_INLINE F negated_fma(F a, F b, F c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
+
+GLIA_INLINE __m256 low_half(__m512 v) { return _mm512_castps512_ps256(v); }
+GLIA_INLINE __m256 high_half(__m512 v) { return _mm512_extractf32x8_ps(v, 1); }
+GLIA_INLINE float sum(F a) {
+  const __m256 x = _mm256_add_ps(low_half(a.v), high_half(a.v));
+  const __m128 y = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 z = _mm_add_ps(y, _mm_movehl_ps(y, y));
+  return _mm_cvtss_f32(_mm_add_ss(z, _mm_movehdup_ps(z)));
+}
+GLIA_INLINE float largest(F a) {
+  const __m256 x = _mm256_max_ps(low_half(a.v), high_half(a.v));
+  const __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 z = _mm_max_ps(y, _mm_movehl_ps(y, y));
+  return _mm_cvtss_f32(_mm_max_ss(z, _mm_movehdup_ps(z)));
+}
+
+GLIA_INLINE I set1_int(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+GLIA_INLINE I add(I a, I b) { return {_mm512_add_epi32(a.v, b.v)}; }
+GLIA_INLINE I sub(I a, I b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+template <int n>
+GLIA_INLINE I shift_left(I a) {
+  return {_mm512_slli_epi32(a.v, n)};
+}
+GLIA_INLINE I round(F a) { return {_mm512_cvtps_epi32(a.v)}; }
+GLIA_INLINE F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
+GLIA_INLINE F float_bits(I a) { return {_mm512_castsi512_ps(a.v)}; }
+GLIA_INLINE std::int32_t sum(I a) {
+  const __m256i x = _mm256_add_epi32(_mm512_castsi512_si256(a.v), _mm512_extracti64x4_epi64(a.v, 1));
+  const __m128i y = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  const __m128i z = _mm_add_epi32(y, _mm_shuffle_epi32(y, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(z, _mm_shuffle_epi32(z, 0xB1)));
+}
+GLIA_INLINE void store_low_bytes(std::int8_t* p, I a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
+}
+GLIA_INLINE I load_signed_bytes(const std::int8_t* p) {
+  return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+
+GLIA_INLINE Bytes load_bytes(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+GLIA_INLINE Bytes low_nibbles(Bytes a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(0x0F))}; }
+GLIA_INLINE Bytes high_nibbles(Bytes a) {
+  return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4), _mm512_set1_epi8(0x0F))};
+}
+GLIA_INLINE Bytes with_fifth_bits(Bytes a, const std::uint8_t* bits) {
+  const __mmask64 mask = _load_mask64(reinterpret_cast<__mmask64*>(const_cast<std::uint8_t*>(bits)));
+  return {_mm512_mask_add_epi8(a.v, mask, a.v, _mm512_set1_epi8(16))};
+}
+template <int n>
+GLIA_INLINE F byte_of_lane(Bytes a) {
+  return {_mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(a.v, 8 * n), _mm512_set1_epi32(0xFF)))};
+}
+
+template <int kWeightBits>
+struct Dot {
+  static constexpr int kSubtracted = 0;
+  __m512i acc;
+  GLIA_INLINE_MEMBER void start() { acc = _mm512_setzero_si512(); }
+  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
+    acc = _mm512_dpbusd_epi32(acc, w.v, _mm512_set1_epi32(load_int(x)));
+  }
+  GLIA_INLINE_MEMBER I total() const { return {acc}; }
+};
+
+}  // namespace glia::kernels::GLIA_ISA

@@ -1,0 +1,93 @@
+// What the kernel tests share: seeded data, weights of every type, and both devices side by side.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/device.h"
+#include "tensor/dtype.h"
+
+namespace glia::kernels::test {
+
+inline constexpr double kUnit = 0x1p-24;  ///< float32's unit roundoff
+
+inline const std::vector<tensor::DType>& weight_types() {
+  using tensor::DType;
+  static const std::vector<DType> types = {DType::f32,  DType::f16,  DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0,
+                                           DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k};
+  return types;
+}
+
+inline std::vector<float> random_floats(std::size_t n, std::uint32_t seed, float scale = 1.0F) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0.0F, scale);
+  std::vector<float> values(n);
+  for (float& v : values) v = normal(random);
+  return values;
+}
+
+/// A weight matrix as a file holds it.
+struct Weights {
+  tensor::DType type;
+  std::int64_t rows, cols;
+  std::vector<std::byte> bytes;
+
+  Weights(tensor::DType t, std::int64_t r, std::int64_t c, std::uint32_t seed, float scale = 1.0F)
+      : type(t), rows(r), cols(c) {
+    const auto row_bytes = tensor::row_bytes(t, static_cast<std::uint64_t>(c));
+    bytes.resize(static_cast<std::size_t>(r) * row_bytes);
+    const auto width = static_cast<std::size_t>(c);
+    const std::vector<float> values = random_floats(static_cast<std::size_t>(r) * width, seed, scale);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(r); i++) {
+      tensor::quantize_row(t, std::span(values).subspan(i * width, width),
+                           std::span(bytes).subspan(i * row_bytes, row_bytes));
+    }
+  }
+  tensor::View view() const {
+    return {type, {static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols)}, bytes};
+  }
+  std::vector<float> row(std::int64_t r) const {
+    std::vector<float> out(static_cast<std::size_t>(cols));
+    const auto n = tensor::row_bytes(type, static_cast<std::uint64_t>(cols));
+    tensor::dequantize_row(type, std::span(bytes).subspan(static_cast<std::size_t>(r) * n, n), out);
+    return out;
+  }
+};
+
+/// A tensor in a device's memory that a test owns.
+class Owned {
+ public:
+  Owned(Device& device, std::int64_t rows, std::int64_t cols)
+      : device_(device),
+        memory_(device.allocate(static_cast<std::size_t>(rows * cols) * sizeof(float))),
+        tensor_{reinterpret_cast<float*>(memory_->data()), rows, cols, cols} {}
+  Owned(Device& device, std::int64_t rows, std::int64_t cols, const std::vector<float>& values)
+      : Owned(device, rows, cols) {
+    device.upload(tensor_.data, values);
+  }
+  operator Tensor() const { return tensor_; }
+  const float* data() const { return tensor_.data; }
+  std::vector<float> values() const {
+    std::vector<float> out(static_cast<std::size_t>(tensor_.rows * tensor_.cols));
+    device_.download(out, tensor_.data);
+    return out;
+  }
+
+ private:
+  Device& device_;
+  std::unique_ptr<Allocation> memory_;
+  Tensor tensor_;
+};
+
+inline std::unique_ptr<Device> cpu(std::string_view isa, MathMode math, std::int32_t threads = 2) {
+  CpuOptions options;
+  options.isa = isa;
+  options.math = math;
+  options.threads = threads;
+  return make_cpu_device(options);
+}
+
+}  // namespace glia::kernels::test
