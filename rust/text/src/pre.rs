@@ -26,6 +26,10 @@ const QWEN2: &str = concat!(
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}",
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 );
+const QWEN35: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}",
+    r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
 const TEKKEN: &str = concat!(
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
@@ -57,6 +61,14 @@ fn sequence(steps: Vec<Value>) -> Value {
     json!({"type": "Sequence", "pretokenizers": steps})
 }
 
+fn digits(individual: bool) -> Value {
+    json!({"type": "Digits", "individual_digits": individual})
+}
+
+fn nfc() -> Option<Value> {
+    Some(json!({"type": "NFC"}))
+}
+
 fn plain(pre_tokenizer: Value) -> Pre {
     Pre { normalizer: None, pre_tokenizer, ignore_merges: false, add_bos: false }
 }
@@ -66,12 +78,19 @@ pub fn find(name: &str) -> Result<Pre> {
     let by_pattern = |pattern: &str| plain(sequence(vec![split(pattern), byte_level(false)]));
     Ok(match name {
         "gpt-2" | "gpt2" | "phi-2" | "olmo" => plain(byte_level(true)),
-        "smollm" | "starcoder" | "refact" | "codeshell" => {
-            plain(sequence(vec![json!({"type": "Digits", "individual_digits": true}), byte_level(true)]))
-        }
+        "mpt" => Pre { normalizer: nfc(), ..plain(byte_level(true)) },
+        "smollm" | "starcoder" | "refact" | "codeshell" => plain(sequence(vec![digits(true), byte_level(true)])),
+        "command-r" => Pre { normalizer: nfc(), ..plain(sequence(vec![digits(true), byte_level(true)])) },
+        "falcon" => plain(sequence(vec![
+            json!({"type": "Punctuation", "behavior": "Contiguous"}),
+            byte_level(true),
+            digits(false),
+            split("[0-9][0-9][0-9]"),
+        ])),
         "llama3" | "llama-v3" | "llama-bpe" => Pre { ignore_merges: true, add_bos: true, ..by_pattern(LLAMA3) },
         "dbrx" | "smaug-bpe" => by_pattern(LLAMA3),
-        "qwen2" | "deepseek-r1-qwen" => Pre { normalizer: Some(json!({"type": "NFC"})), ..by_pattern(QWEN2) },
+        "qwen2" | "deepseek-r1-qwen" => Pre { normalizer: nfc(), ..by_pattern(QWEN2) },
+        "qwen35" => Pre { normalizer: nfc(), ..by_pattern(QWEN35) },
         "stablelm2" => by_pattern(QWEN2),
         "tekken" => Pre { ignore_merges: true, add_bos: true, ..by_pattern(TEKKEN) },
         "gpt-4o" => by_pattern(GPT_4O),
@@ -90,7 +109,8 @@ mod tests {
 
     #[test]
     fn every_family_is_a_pre_tokenizer() {
-        for name in ["gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2", "stablelm2", "tekken", "gpt-4o", "default"] {
+        let names = "gpt-2 mpt smollm command-r falcon llama-bpe dbrx qwen2 qwen35 stablelm2 tekken gpt-4o default";
+        for name in names.split(' ') {
             let pre = find(name).unwrap();
             serde_json::from_value::<tokenizers::PreTokenizerWrapper>(pre.pre_tokenizer).expect(name);
         }

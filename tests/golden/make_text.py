@@ -1,0 +1,22 @@
+"""Makes the goldens of the text room: tests/golden/text_tokenizers and tests/golden/text_templates.
+
+    python tests/golden/make_text.py [tokenizers] [templates]
+
+Needs tokenizers, transformers, gguf, jinja2 (versions in the birth certificate, README_text.md) and SmolLM2's GGUF where
+programs look for weights. Nothing of Glia's own code takes part: the expected ids are Hugging Face's.
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import text_templates_golden  # noqa: E402
+import text_tokenizers_golden  # noqa: E402
+
+if __name__ == "__main__":
+    what = sys.argv[1:] or ["tokenizers", "templates"]
+    if "tokenizers" in what:
+        text_tokenizers_golden.make()
+    if "templates" in what:
+        text_templates_golden.make()
