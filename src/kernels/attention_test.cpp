@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <ostream>
 
 #include "kernels/test_support.h"
 
@@ -85,6 +86,9 @@ struct Parameters {
   std::string_view isa;
   MathMode math;
 };
+void PrintTo(const Parameters& p, std::ostream* out) {
+  *out << p.isa << (p.math == MathMode::fast ? " fast" : " exact");
+}
 class Attention : public testing::TestWithParam<Parameters> {};
 
 TEST_P(Attention, AgreesWithTheReference) {

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <ostream>
 
 #include "base/error.h"
 #include "kernels/test_support.h"
@@ -72,6 +73,9 @@ struct Parameters {
   std::string_view isa;
   MathMode math;
 };
+void PrintTo(const Parameters& p, std::ostream* out) {
+  *out << p.isa << (p.math == MathMode::fast ? " fast" : " exact");
+}
 
 class Matmul : public testing::TestWithParam<Parameters> {
  protected:

@@ -19,3 +19,12 @@ glia_kernels_isa(avx2 -mavx2 -mfma -mf16c)
 # GCC 12's AVX-512 intrinsics start from deliberately undefined registers and warn about them.
 glia_kernels_isa(avx512 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
                  -Wno-uninitialized -Wno-maybe-uninitialized)
+
+if(GLIA_TESTS AND NOT GLIA_SANITIZE)
+  foreach(isa avx2 avx512)
+    add_test(NAME kernels.isa_symbols_${isa}
+             COMMAND ${CMAKE_COMMAND} -D NM=${CMAKE_NM} -D ISA=${isa} "-DOBJECTS=$<TARGET_OBJECTS:glia_kernels_${isa}>"
+                     -P ${CMAKE_SOURCE_DIR}/src/kernels/isa_symbols.cmake)
+    set_tests_properties(kernels.isa_symbols_${isa} PROPERTIES LABELS kernels)
+  endforeach()
+endif()

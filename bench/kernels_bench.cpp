@@ -1,0 +1,175 @@
+// Micro benchmark of the kernels at a small model's shapes: medians, per op, in GOP/s (two per multiply-add) and GB/s
+// of packed weights. Usage: kernels_bench [threads] [fast|exact] [isa] [filter]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/device.h"
+
+namespace {
+
+using namespace glia;
+using kernels::Tensor;
+using tensor::DType;
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Median seconds of a call, over at least 7 batches of calls that last some milliseconds each.
+double median_seconds(const std::function<void()>& call) {
+  call();
+  const double once = seconds_now();
+  call();
+  const double guess = std::max(1e-7, seconds_now() - once);
+  const int per_batch = std::clamp(static_cast<int>(0.01 / guess), 1, 2000);
+  std::vector<double> times;
+  for (int batch = 0; batch < 7; batch++) {
+    const double start = seconds_now();
+    for (int i = 0; i < per_batch; i++) call();
+    times.push_back((seconds_now() - start) / per_batch);
+  }
+  std::nth_element(times.begin(), times.begin() + 3, times.end());
+  return times[3];
+}
+
+class Bench {
+ public:
+  Bench(kernels::Device& device, std::string filter) : d_(device), filter_(std::move(filter)) {}
+
+  /// Rotates through `copies` matrices where the weights should come from memory, not from a cache.
+  void matmul(const char* what, DType type, std::int64_t n, std::int64_t rows, std::int64_t cols, int copies) {
+    const std::string name = std::string(what) + " " + std::string(tensor::info(type).name);
+    if (name.find(filter_) == std::string::npos) return;
+    std::vector<std::unique_ptr<kernels::Matrix>> w;
+    for (int i = 0; i < copies; i++) w.push_back(weights(type, rows, cols));
+    const auto x = filled(n * cols);
+    const auto y = filled(n * rows);
+    int next = 0;
+    const double s = median_seconds([&] {
+      d_.matmul(tensor_of(*y, n, rows), *w[static_cast<std::size_t>(next)], tensor_of(*x, n, cols));
+      next = (next + 1) % copies;
+    });
+    const double ops = 2.0 * static_cast<double>(n) * static_cast<double>(rows) * static_cast<double>(cols);
+    std::printf("%-28s n=%-4ld %5ldx%-5ld %9.1f us %7.1f GOP/s %6.1f GB/s\n", name.c_str(), n, rows, cols, s * 1e6,
+                ops / s / 1e9, static_cast<double>(w[0]->bytes()) / s / 1e9);
+  }
+
+  void attention(const char* what, std::int32_t context, std::int32_t n) {
+    if (std::string(what).find(filter_) == std::string::npos) return;
+    constexpr std::int32_t kHeads = 9, kKvHeads = 3, kDim = 64, kPage = 32;
+    const auto cache = d_.create_kv_cache({1, kKvHeads, kDim, kPage, context / kPage + 1});
+    std::vector<std::int32_t> table, positions, sequences(static_cast<std::size_t>(context), 0);
+    for (std::int32_t p = 0; p <= context / kPage; p++) table.push_back(p);
+    for (std::int32_t p = 0; p < context; p++) positions.push_back(p);
+    const std::vector<std::span<const std::int32_t>> tables = {table};
+    const auto k = filled(std::int64_t{context} * kKvHeads * kDim);
+    const auto kv = tensor_of(*k, context, kKvHeads * kDim);
+    d_.kv_write(*cache, 0, kv, kv, {positions, sequences, tables});
+    const auto q = filled(std::int64_t{n} * kHeads * kDim);
+    const auto out = filled(std::int64_t{n} * kHeads * kDim);
+    const auto first = static_cast<std::size_t>(context - n);
+    const kernels::Rows rows = {std::span(positions).subspan(first), std::span(sequences).subspan(first), tables};
+    const double s = median_seconds([&] {
+      d_.attention(tensor_of(*out, n, kHeads * kDim), tensor_of(*q, n, kHeads * kDim), *cache, 0, 0.125F, rows);
+    });
+    double positions_seen = 0;
+    for (const std::int32_t p : rows.positions) positions_seen += p + 1;
+    const double ops = 4.0 * positions_seen * kHeads * kDim;
+    std::printf("%-28s n=%-4d context %-5d %9.1f us %7.1f GFLOP/s\n", what, n, context, s * 1e6, ops / s / 1e9);
+  }
+
+  void rows(const char* what, std::int64_t n, std::int64_t cols, const std::function<void(Tensor, Tensor)>& op) {
+    if (std::string(what).find(filter_) == std::string::npos) return;
+    const auto x = filled(n * cols);
+    const auto y = filled(n * cols);
+    const double s = median_seconds([&] { op(tensor_of(*y, n, cols), tensor_of(*x, n, cols)); });
+    std::printf("%-28s n=%-4ld %5ld       %9.1f us %7.2f ns/element\n", what, n, cols, s * 1e6,
+                s * 1e9 / static_cast<double>(n * cols));
+  }
+
+  std::unique_ptr<kernels::Matrix> weights(DType type, std::int64_t rows, std::int64_t cols) {
+    const auto row_bytes = tensor::row_bytes(type, static_cast<std::uint64_t>(cols));
+    std::vector<float> values(static_cast<std::size_t>(cols));
+    for (float& v : values) v = normal_(random_);
+    std::vector<std::byte> bytes(static_cast<std::size_t>(rows) * row_bytes);
+    const std::span<std::byte> first = std::span(bytes).first(row_bytes);
+    tensor::quantize_row(type, values, first);
+    for (std::size_t r = 1; r < static_cast<std::size_t>(rows); r++) {
+      std::memcpy(bytes.data() + r * row_bytes, first.data(), row_bytes);
+    }
+    const tensor::View view = {type, {static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols)}, bytes};
+    const double start = seconds_now();
+    auto matrix = d_.load_matrix({&view, 1});
+    load_seconds_ += seconds_now() - start;
+    load_weights_ += static_cast<double>(rows * cols);
+    return matrix;
+  }
+
+  void report_loading() const {
+    if (load_weights_ > 0) {
+      std::printf("load_matrix: %.0f M weights/s (135 M in %.0f ms)\n", load_weights_ / load_seconds_ / 1e6,
+                  135e6 / (load_weights_ / load_seconds_) * 1e3);
+    }
+  }
+
+ private:
+  std::unique_ptr<kernels::Allocation> filled(std::int64_t floats) {
+    auto memory = d_.allocate(static_cast<std::size_t>(floats) * sizeof(float));
+    std::vector<float> values(static_cast<std::size_t>(floats));
+    for (float& v : values) v = normal_(random_);
+    d_.upload(reinterpret_cast<float*>(memory->data()), values);
+    return memory;
+  }
+  static Tensor tensor_of(kernels::Allocation& memory, std::int64_t rows, std::int64_t cols) {
+    return {reinterpret_cast<float*>(memory.data()), rows, cols, cols};
+  }
+
+  kernels::Device& d_;
+  std::string filter_;
+  std::mt19937 random_{1};
+  std::normal_distribution<float> normal_;
+  double load_seconds_ = 0;
+  double load_weights_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  kernels::CpuOptions options;
+  if (argc > 1) options.threads = std::atoi(argv[1]);
+  if (argc > 2) options.math = std::string(argv[2]) == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
+  if (argc > 3) options.isa = argv[3];
+  const auto device = kernels::make_cpu_device(options);
+  std::printf("%s\n", std::string(device->name()).c_str());
+  Bench bench(*device, argc > 4 ? argv[4] : "");
+
+  for (const std::int64_t n : {512, 64, 8, 4, 1}) {
+    const int copies = n > 8 ? 1 : 30;
+    bench.matmul("qkv", DType::q4_1, n, 960, 576, copies);
+    bench.matmul("attn_out", DType::q4_1, n, 576, 576, copies);
+    bench.matmul("gate_up", DType::q4_1, n, 3072, 576, copies);
+    bench.matmul("down", DType::q4_1, n, 576, 1536, copies);
+    if (n <= 8) bench.matmul("head", DType::q8_0, n, 49152, 576, 1);
+  }
+  for (const DType type : {DType::q4_0, DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k, DType::f16}) {
+    bench.matmul("prefill", type, 512, 2048, 2048, 1);
+    bench.matmul("decode", type, 1, 2048, 2048, 20);
+  }
+  bench.attention("attention prefill", 512, 512);
+  bench.attention("attention prefill", 2048, 512);
+  bench.attention("attention decode", 128, 1);
+  bench.attention("attention decode", 2048, 1);
+  bench.rows("rms_norm", 512, 576, [&](Tensor y, Tensor x) { device->rms_norm(y, x, {x.data, 1e-5F}); });
+  bench.rows("silu_gate", 512, 3072, [&](Tensor y, Tensor x) {
+    device->silu_gate({y.data, y.rows, y.cols / 2, y.stride}, x);
+  });
+  bench.report_loading();
+  return 0;
+}
