@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "catalog/edit_distance.h"
 #include "catalog/embedded.h"
+#include "catalog/misspelling.h"
 #include "catalog/schema.h"
 
 namespace glia::catalog {
@@ -149,7 +149,7 @@ std::vector<std::string> Catalog::nearest(std::string_view id, std::size_t count
   id = id.substr(0, kLongestId);
   std::vector<std::pair<std::size_t, std::size_t>> ranked(impl_->models.size(), {SIZE_MAX, 0});
   for (const auto& [name, index] : impl_->by_name) {
-    ranked[index] = std::min(ranked[index], {edit_distance(id, name), index});
+    ranked[index] = std::min(ranked[index], {misspelling_cost(id, name), index});
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<std::string> out;

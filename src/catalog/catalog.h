@@ -68,7 +68,7 @@ class Catalog {
   const std::vector<ModelEntry>& models() const;
   /// By id or alias. Null when unknown.
   const ModelEntry* find(std::string_view id) const;
-  /// The ids nearest to a misspelt one by edit distance, best first.
+  /// The ids nearest to a misspelt one (misspelling.h), best first.
   std::vector<std::string> nearest(std::string_view id, std::size_t count) const;
   const WeightsEntry* weights(std::string_view name) const;
 

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "catalog/edit_distance.h"
+#include "catalog/misspelling.h"
 
 namespace glia::catalog {
 namespace {
@@ -73,9 +73,12 @@ TEST(Catalog, FindsByAliasAndNamesTheNearest) {
   EXPECT_EQ(catalog().nearest("@cf/meta/llama-3.1-8b-instrct", 2).at(0), kChat);
   EXPECT_EQ(catalog().nearest("llama-3.1-8b-instruct", 1).at(0), kChat);
   EXPECT_EQ(catalog().nearest(std::string(1 << 20, 'x'), 3).size(), 3U);
-  EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
-  EXPECT_EQ(edit_distance("", "abc"), 3U);
-  EXPECT_EQ(edit_distance("abc", "abc"), 0U);
+  EXPECT_EQ(catalog().nearest("@cf/meta/llama-9", 1).at(0).find("@cf/meta/llama-3"), 0U) << "a short one, not m2m100";
+  EXPECT_EQ(misspelling_cost("", "abc"), 3U);
+  EXPECT_EQ(misspelling_cost("abc", "abc"), 0U);
+  EXPECT_EQ(misspelling_cost("axc", "abc"), 3U);
+  EXPECT_EQ(misspelling_cost("abcd", "abc"), 3U);
+  EXPECT_EQ(misspelling_cost("ac", "abc"), 1U);
 }
 
 TEST(Catalog, NeuronsAreExactMillionths) {
