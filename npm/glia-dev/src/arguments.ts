@@ -20,7 +20,7 @@ export interface Arguments {
 
 export const kDefaultPort = 7843;
 
-/** Parses `argv` (without node and script); `env` gives GLIA_URL. Throws UsageError. */
+/** Parses `argv` (without node and script); `env` gives GLIA_URL and GLIA_PORT. Throws UsageError. */
 export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv): Arguments {
   let help = false;
   let version = false;
@@ -61,8 +61,10 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
   if (given !== undefined && given !== "") {
     return { help, version, url: parse_url(given, url === undefined ? "GLIA_URL" : "--glia-url"), urlGiven: true, wrangler, command };
   }
-  const number = port === undefined ? kDefaultPort : Number(port);
-  if (!Number.isInteger(number) || number < 1 || number > 65535) throw new UsageError(`--glia-port ${port}: a port is 1 to 65535`);
+  const source = port === undefined ? "GLIA_PORT" : "--glia-port";
+  const wanted = port ?? (env.GLIA_PORT || String(kDefaultPort));
+  const number = Number(wanted);
+  if (!Number.isInteger(number) || number < 1 || number > 65535) throw new UsageError(`${source} ${wanted}: a port is 1 to 65535`);
   return { help, version, url: new URL(`http://127.0.0.1:${number}`), urlGiven: false, wrangler, command };
 }
 
@@ -92,4 +94,5 @@ Flags
 Environment
   GLIA_BIN           the glia program to start
   GLIA_URL           as --glia-url
+  GLIA_PORT          as --glia-port
 `;

@@ -50,7 +50,8 @@ export function connected_lines(info: ServerInfo, again: boolean, url: URL, log:
   const lines = [`${tag} Glia ${version.version} at ${url.origin} ${style.dim(`(${[version.device, how].filter(Boolean).join("; ")})`)}`];
   for (const { weights, ids } of weights_of(models)) {
     if (ids.some((model) => !model.available)) {
-      lines.push(`${style.yellow("[glia]")} The weights ${weights} are not on this machine yet. Type: glia pull ${ids[0]!.id}`);
+      const advice = ids.find((model) => model.advice)?.advice;
+      lines.push(`${style.yellow("[glia]")} The weights ${weights} are not on this machine yet.${advice ? ` ${advice}` : ""}`);
     }
   }
   return lines;

@@ -21,6 +21,7 @@ test("flag over environment over default", () => {
   assert.equal(from_environment.url.port, "1234");
   assert.equal(from_environment.urlGiven, true);
   assert.equal(parse_arguments(["--glia-url", "http://127.0.0.1:5"], { GLIA_URL: "http://127.0.0.1:6" }).url.port, "5");
+  assert.equal(parse_arguments([], { GLIA_PORT: "7" }).url.port, "7");
   assert.equal(parse_arguments(["--glia-port", "5"], { GLIA_URL: "http://127.0.0.1:6" }).url.port, "5");
 });
 

@@ -22,10 +22,10 @@ test("a call is one line", () => {
 });
 
 test("missing weights are said on connection", () => {
-  const info = { version: { name: "glia", version: "1", protocol: 1 }, models: [model("@cf/a/b", "S", true, false)], started: false };
+  const info = { version: { name: "glia", version: "1", protocol: 1 }, models: [{ ...model("@cf/a/b", "S", true, false), advice: "Type: make weights" }], started: false };
   const lines = connected_lines(info, false, new URL("http://127.0.0.1:7843"), "/x", plain);
   assert.equal(lines.length, 2);
-  assert.match(lines[1]!, /weights S are not on this machine yet. Type: glia pull @cf\/a\/b/);
+  assert.match(lines[1]!, /weights S are not on this machine yet\. Type: make weights/);
 });
 
 test("colours only where they are wanted", () => {

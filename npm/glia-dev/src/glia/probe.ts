@@ -14,6 +14,8 @@ export interface ServedModel {
   weights: string;
   stand_in: boolean;
   available: boolean;
+  /** What to type when the weights are not on this machine. */
+  advice?: string;
 }
 
 export type Found =
