@@ -1,4 +1,4 @@
-# ctest: code compiled for one instruction set must define nothing outside its own namespace. A weak symbol (an inline
+# ctest: functions compiled for one instruction set must lie in its own namespace. A weak symbol (an inline
 # function or template of a shared header) could be the copy that the linker keeps for every CPU, and crash there.
 # Arguments: NM, ISA, OBJECTS.
 execute_process(COMMAND ${NM} -C --defined-only ${OBJECTS} OUTPUT_VARIABLE symbols RESULT_VARIABLE failed)
@@ -9,11 +9,12 @@ string(REPLACE ";" " " symbols "${symbols}")
 string(REPLACE "\n" ";" symbols "${symbols}")
 set(seen 0)
 foreach(line ${symbols})
-  if(line MATCHES "^[0-9a-f]+ ([A-ZuvwV]) (.*)$")
-    if(CMAKE_MATCH_2 MATCHES "glia::kernels::${ISA}::")
+  if(line MATCHES "^[0-9a-f]+ ([TWi]) (.*)$")
+    set(name "${CMAKE_MATCH_1} ${CMAKE_MATCH_2}")
+    if(name MATCHES "glia::kernels::${ISA}::")
       math(EXPR seen "${seen} + 1")
     else()
-      list(APPEND strays "${CMAKE_MATCH_1} ${CMAKE_MATCH_2}")
+      list(APPEND strays "${name}")
     endif()
   endif()
 endforeach()
