@@ -86,15 +86,14 @@ const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) co
 TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
   TextGenerationJob job;
   job.entry = &entry_of(request.model);
-  job.weights = weights.resolve(*job.entry);
-  if (!job.weights.available) throw Error(ErrorCode::model_unavailable, job.weights.advice);
-
   const bool max_tokens_given = request.inputs.contains("max_tokens");
   std::vector<std::string> unknown;
   if (const auto violation = catalog.validate(*job.entry, request.inputs, unknown)) {
     throw Error(ErrorCode::invalid_input, catalog::describe(*violation));
   }
   job.input = read_text_generation(std::move(request.inputs), max_tokens_given);
+  job.weights = weights.resolve(*job.entry);
+  if (!job.weights.available) throw Error(ErrorCode::model_unavailable, job.weights.advice);
   if (request.reject_if_busy) refuse_if_busy(job.weights);
 
   job.info.model = job.entry->id;

@@ -12,10 +12,10 @@
 namespace glia::tasks {
 
 struct WeightsOptions {
-  std::string profile = "tiny";      ///< "tiny": stand-ins from the catalogue; "full": only the user's own
-  std::filesystem::path models_dir;  ///< the local store of weight files
+  std::string profile = "tiny";           ///< "tiny": stand-ins from the catalogue; "full": only the user's own
+  std::filesystem::path models_dir = {};  ///< the local store of weight files
   /// The user's own, by catalogue id or alias: a .gguf file or a Hugging Face folder.
-  std::map<std::string, std::filesystem::path, std::less<>> overrides;
+  std::map<std::string, std::filesystem::path, std::less<>> overrides = {};
 };
 
 struct ResolvedWeights {
