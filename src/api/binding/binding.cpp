@@ -1,0 +1,161 @@
+#include "api/binding/binding.h"
+
+#include <algorithm>
+
+#include "api/guard.h"
+#include "api/models_search.h"
+#include "api/native_format.h"
+#include "api/run_request.h"
+#include "http/url.h"
+
+namespace glia::api {
+namespace {
+
+constexpr std::string_view kBind = "/bind/";
+
+/// A binding's call with the forwarding taken off.
+struct Call {
+  http::Request request;  ///< as the binding made it
+  std::string host;       ///< "workers-binding.ai", "vector-search"
+  std::string account = "local";
+  std::shared_ptr<const Session> session;
+  bool websocket = false;
+};
+
+bool has_upgrade(const http::Request& request) { return request.header("upgrade").has_value(); }
+
+bool is_raw_path(std::string_view path) {
+  return path == "/run" || path == "/ai-gateway/run" || path.starts_with("/ai-api/") ||
+         path.starts_with("/ai-gateway/") || path.starts_with("/to-everything/") || path.starts_with("/autorag/");
+}
+
+/// Undoes miniflare's proxy client: the URL from MF-URL, header MF-Header-x as x.
+void unwrap(http::Request& request, std::string& host) {
+  const auto target = http::parse_target(*request.header("mf-url"));
+  if (!target || target->authority.empty()) throw Error(ErrorCode::no_route, "MF-URL is not an address");
+  host = host_name(target->authority);
+  request.path = target->path;
+  request.query = target->query;
+  constexpr std::string_view kPrefix = "mf-header-";
+  http::Headers headers;
+  for (auto& [name, value] : request.headers) {
+    if (name.starts_with(kPrefix)) {
+      headers.emplace_back(name.substr(kPrefix.size()), std::move(value));
+    } else if (name == "upgrade" || name == "host") {
+      headers.emplace_back(std::move(name), std::move(value));
+    }
+  }
+  request.headers = std::move(headers);
+}
+
+Call read_call(const Context& context, http::Request request) {
+  Call call;
+  if (request.path.starts_with(kBind)) {
+    const std::string id = request.path.substr(kBind.size());
+    call.session = context.sessions.find(id);
+    if (!call.session) {
+      throw Error(ErrorCode::no_route, "this glia serve does not know the session " + printable(id, 64) +
+                                           "; it was restarted: restart glia-dev");
+    }
+    call.account = call.session->account;
+  }
+  call.websocket = has_upgrade(request);
+  if (request.header("mf-url")) {
+    unwrap(request, call.host);
+  } else {
+    call.host = host_name(request.header("host").value_or(""));
+  }
+  call.request = std::move(request);
+  return call;
+}
+
+/// "[prefix:]<model>"
+std::string model_of(const http::Request& request) {
+  std::string_view id = request.header("cf-consn-model-id").value_or("");
+  if (const auto at = id.find(":@"); at != std::string_view::npos) id.remove_prefix(at + 1);
+  if (id.empty()) throw Error(ErrorCode::incomplete_request, "the header cf-consn-model-id is missing");
+  return std::string(id);
+}
+
+void run(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const Call& call) {
+  const std::string model = model_of(call.request);
+  reply->set_model(printable(model));
+  const auto type = call.request.header("content-type").value_or("");
+  if (is_binary(type) || call.request.param("userInputs")) refuse_binary(*context, model, type);
+  json::object body = parse_object(call.request.body);
+  auto* inputs = body.if_contains("inputs");
+  if (inputs == nullptr) throw Error(ErrorCode::incomplete_request, "inputs: missing in the body");
+  if (!inputs->is_object()) throw Error(ErrorCode::invalid_input, "inputs: an object is expected");
+  TextCall text;
+  text.session = call.session;
+  text.request.account = call.account;
+  text.request.model = model;
+  if (const auto* options = body.if_contains("options")) read_options(*options, text.request, text.notes);
+  text.stream = wants_stream(inputs->get_object());
+  text.request.inputs = std::move(inputs->get_object());
+  text.format = native_format(false);
+  start_text_call(context, reply, std::move(text));
+}
+
+void models(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const Call& call) {
+  ModelPage page = search_models(context->catalog(), call.request.query);
+  reply->json(200, json::serialize(json::object{{"success", true},
+                                                {"result", std::move(page.models)},
+                                                {"result_info", std::move(page.info)},
+                                                {"errors", json::array{}},
+                                                {"messages", json::array{}}}));
+}
+
+/// The paths of classes that this version does not serve, each with the name its user knows.
+void refuse_feature(std::string_view path) {
+  if (path.starts_with("/to-everything/")) throw Error(ErrorCode::not_served, "toMarkdown() is not served yet");
+  if (path.starts_with("/autorag/")) throw Error(ErrorCode::not_served, "AutoRAG (AI Search) is not served");
+  if (path.starts_with("/ai-gateway/")) throw Error(ErrorCode::not_served, "AI Gateway calls are not served yet");
+  throw Error(ErrorCode::no_route, "no binding asks for " + printable(path));
+}
+
+void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const Call& call) {
+  const std::string& path = call.request.path;
+  const bool is_run = path == "/run" || path == "/ai-gateway/run";
+  if (call.host == "vector-search") {
+    reply->set_dialect(Dialect::vectorize);
+    throw Error(ErrorCode::not_served, "Vectorize is not served yet");
+  }
+  reply->set_dialect(is_run ? Dialect::binding : Dialect::binding_other);
+  if (is_run && call.websocket) {
+    throw Error(ErrorCode::not_served, "WebSocket runs (options.websocket) are not served yet");
+  }
+  if (is_run) {
+    if (call.request.method != "POST") throw Error(ErrorCode::method_not_allowed, "a run is a POST");
+    return run(context, reply, call);
+  }
+  if (path == "/ai-api/models/search") return models(context, reply, call);
+  if (path == "/to-everything/markdown/supported") {
+    return reply->json(200, R"({"result":[],"success":true,"errors":[],"messages":[]})");  // no type, as yet
+  }
+  refuse_feature(path);
+}
+
+}  // namespace
+
+bool is_binding_request(const http::Request& request) {
+  if (request.header("mf-url") || request.path.starts_with(kBind) || request.param("MF-Binding")) return true;
+  const std::string host = host_name(request.header("host").value_or(""));
+  return host == "workers-binding.ai" || host == "vector-search" || is_raw_path(request.path);
+}
+
+void serve_binding(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply,
+                   http::Request request) {
+  reply->set_dialect(Dialect::binding);
+  const std::size_t body_bytes = request.body.size();
+  // Miniflare 4 tries a WebSocket for RPC on each binding; a plain answer settles it.
+  if (!request.header("mf-url") && request.param("MF-Binding")) {
+    reply->set_quiet();
+    return reply->error(Error(ErrorCode::not_served, "RPC on bindings; AI and Vectorize use HTTP"));
+  }
+  const auto shared = std::make_shared<http::Request>(std::move(request));
+  run_job(context, reply, body_bytes,
+          [context, reply, shared] { route(context, reply, read_call(*context, std::move(*shared))); });
+}
+
+}  // namespace glia::api

@@ -1,0 +1,91 @@
+#include "api/openai/openai.h"
+
+#include "api/models_search.h"
+#include "api/openai/chat_format.h"
+#include "api/openai/chat_request.h"
+#include "api/run_request.h"
+
+namespace glia::api {
+namespace {
+
+/// When the catalogue's ids were put together; OpenAI's shape wants a time for each model.
+constexpr std::int64_t kCatalogueTime = 1763942400;  // 2025-11-24T00:00:00Z
+
+void chat(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const http::Request& request,
+          std::string_view account) {
+  const auto type = request.header("content-type").value_or("");
+  if (is_binary(type)) throw Error(ErrorCode::invalid_input, "the body must be JSON");
+  ChatRequest chat = read_chat_request(parse_object(request.body));
+  reply->set_model(printable(chat.model));
+  TextCall call;
+  call.request.account = account;
+  call.request.model = std::move(chat.model);
+  call.request.inputs = std::move(chat.inputs);
+  call.notes = std::move(chat.notes);
+  call.stream = chat.stream;
+  call.format = chat_format(reply->id(), context->clock().unix_ms() / 1000, chat.include_usage);
+  start_text_call(context, reply, std::move(call));
+}
+
+json::object describe(const catalog::ModelEntry& model) {
+  return {{"id", model.id}, {"object", "model"}, {"created", kCatalogueTime}, {"owned_by", author_of(model.id)}};
+}
+
+void list_models(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply) {
+  json::array data;
+  for (const auto& model : context->catalog().models()) {
+    if (model.served()) data.push_back(describe(model));
+  }
+  reply->json(200, json::serialize(json::object{{"object", "list"}, {"data", std::move(data)}}));
+}
+
+void one_model(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, std::string_view id) {
+  const auto* model = context->catalog().find(id);
+  if (model == nullptr || !model->served()) return reply->error(Error(ErrorCode::no_such_model, id), "model");
+  reply->json(200, json::serialize(describe(*model)));
+}
+
+void need_method(const http::Request& request, const std::shared_ptr<Reply>& reply, std::string_view method) {
+  if (request.method == method || (method == "GET" && request.method == "HEAD")) return;
+  reply->add_header("allow", std::string(method));
+  throw Error(ErrorCode::method_not_allowed, request.method + " is not possible here, " + std::string(method) + " is");
+}
+
+void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const http::Request& request,
+           std::string_view account, std::string_view path) {
+  constexpr std::string_view kModels = "models/";
+  if (path == "chat/completions") {
+    need_method(request, reply, "POST");
+    return chat(context, reply, request, account);
+  }
+  if (path == "models") {
+    need_method(request, reply, "GET");
+    return list_models(context, reply);
+  }
+  if (path.starts_with(kModels)) {
+    need_method(request, reply, "GET");
+    return one_model(context, reply, path.substr(kModels.size()));
+  }
+  for (const std::string_view known : {"completions", "embeddings", "responses", "images/", "audio/", "files",
+                                       "batches", "moderations", "fine_tuning/"}) {
+    if (path.starts_with(known)) throw Error(ErrorCode::not_served, "/v1/" + printable(path) + " is not served yet");
+  }
+  throw Error(ErrorCode::no_route, "/v1/" + printable(path) + " is not served by Glia");
+}
+
+}  // namespace
+
+void serve_openai(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, http::Request request,
+                  std::string_view account, std::string_view path) {
+  reply->set_dialect(Dialect::openai);
+  const std::size_t body_bytes = request.body.size();
+  struct Held {
+    http::Request request;
+    std::string account, path;
+  };
+  const auto held = std::make_shared<Held>(Held{std::move(request), std::string(account), std::string(path)});
+  run_job(context, reply, body_bytes,
+          [context, reply, held] { route(context, reply, held->request, held->account, held->path); });
+}
+
+}  // namespace glia::api

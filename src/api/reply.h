@@ -1,0 +1,81 @@
+// One request's answer, with what every answer carries: ids, CORS headers, a log line, a count. Dialects answer through
+// it and never touch the responder.
+//
+// The log line says method, path, status, milliseconds, model and tokens: no query string, no body, no prompt.
+// Thread rule: methods from any thread, one after another; on_leave's callback comes from the I/O thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "api/context.h"
+#include "api/errors.h"
+#include "http/server.h"
+
+namespace glia::api {
+
+inline constexpr std::string_view kJson = "application/json";  ///< exactly: workerd compares it whole
+
+class Reply final : public EventStream, public std::enable_shared_from_this<Reply> {
+ public:
+  static std::shared_ptr<Reply> make(std::shared_ptr<Context> context, const http::Request& request,
+                                     std::shared_ptr<http::Responder> responder);
+
+  const std::string& id() const { return id_; }
+  Dialect dialect() const { return dialect_; }
+  void set_dialect(Dialect dialect) { dialect_ = dialect; }
+  /// For every answer that follows.
+  void add_header(std::string name, std::string value);
+  /// For the log line.
+  void set_model(std::string_view model) { model_ = model; }
+  void set_tokens(std::int64_t prompt, std::int64_t completion);
+  /// Answers that are asked for all the time (health, metrics) are logged at debug level.
+  void set_quiet() { quiet_ = true; }
+
+  void json(int status, std::string body);
+  void send(int status, std::string_view content_type, std::string body);
+  void error(const Error& error, std::string_view param = {});
+  /// 403 for who must not ask at all.
+  void forbid(std::string_view sentence);
+  void begin_stream();
+  void write(std::string data) override { responder_->write(std::move(data)); }
+  void end() override;
+
+  /// Called once when the client leaves before the end. Whoever works on the answer then calls close_log(), or answers
+  /// all the same.
+  void on_leave(std::function<void()> callback);
+  /// The log line of a request whose client left.
+  void close_log();
+
+ private:
+  Reply(std::shared_ptr<Context> context, const http::Request& request, std::shared_ptr<http::Responder> responder);
+  http::Headers headers(std::string_view content_type, std::size_t body_bytes);
+  void left();
+  void log(int status);
+
+  std::shared_ptr<Context> context_;
+  std::shared_ptr<http::Responder> responder_;
+  std::string id_;
+  std::string method_;
+  std::string path_;
+  std::int64_t received_ns_;
+  http::Headers extra_;
+  Dialect dialect_ = Dialect::admin;
+  int status_ = 0;
+  std::string model_;
+  std::string tokens_;
+  bool quiet_ = false;
+  std::mutex mutex_;
+  bool left_ = false;
+  bool logged_ = false;
+  std::function<void()> leave_;
+};
+
+/// Printable ASCII of what a client sent, cut to `most` bytes: for logs and headers.
+std::string printable(std::string_view text, std::size_t most = 200);
+
+}  // namespace glia::api

@@ -1,0 +1,158 @@
+#include "api/sessions.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+#include "http/sse.h"
+
+namespace glia::api {
+namespace {
+
+constexpr std::chrono::seconds kCommentEvery{15};
+constexpr std::size_t kMaxText = 256;
+
+std::string text_of(const json::object& body, std::string_view field, std::string otherwise) {
+  const auto* value = body.if_contains(field);
+  if (value == nullptr) return otherwise;
+  if (!value->is_string() || value->get_string().size() > kMaxText || value->get_string().empty()) {
+    throw Error(ErrorCode::invalid_input, std::string(field) + ": a short text is expected");
+  }
+  return std::string(value->get_string());
+}
+
+}  // namespace
+
+Sessions::Sessions(const Clock& clock, std::function<void(std::size_t)> leases_changed)
+    : clock_(clock), leases_changed_(std::move(leases_changed)), keep_alive_([this] { keep_alive(); }) {}
+
+Sessions::~Sessions() {
+  close();
+  keep_alive_.join();
+}
+
+std::shared_ptr<const Session> Sessions::create(std::string id, const json::object& body) {
+  auto session = std::make_shared<Session>();
+  session->id = std::move(id);
+  session->account = text_of(body, "account", "local");
+  session->project = text_of(body, "project", "worker");
+  if (const auto* bindings = body.if_contains("bindings")) {
+    if (!bindings->is_object()) throw Error(ErrorCode::invalid_input, "bindings: an object by name is expected");
+    session->bindings = bindings->get_object();
+  }
+  const std::lock_guard lock(mutex_);
+  make_room_locked();
+  session->order = next_++;
+  sessions_.emplace(session->id, session);
+  return session;
+}
+
+void Sessions::make_room_locked() {
+  if (sessions_.size() < kMaxSessions) return;
+  auto oldest = sessions_.end();
+  for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+    const bool followed =
+        std::any_of(followers_.begin(), followers_.end(), [&](const auto& f) { return f.second.session == it->first; });
+    if (!followed && (oldest == sessions_.end() || it->second->order < oldest->second->order)) oldest = it;
+  }
+  if (oldest == sessions_.end()) throw Error(ErrorCode::out_of_capacity, "too many sessions");
+  sessions_.erase(oldest);
+}
+
+std::shared_ptr<const Session> Sessions::find(std::string_view id) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = sessions_.find(id);
+  return it == sessions_.end() ? nullptr : it->second;
+}
+
+bool Sessions::remove(std::string_view id) {
+  std::vector<std::shared_ptr<EventStream>> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = sessions_.find(id);
+    if (it == sessions_.end()) return false;
+    sessions_.erase(it);
+    for (auto f = followers_.begin(); f != followers_.end();) {
+      if (f->second.session != id) {
+        ++f;
+        continue;
+      }
+      ended.push_back(std::move(f->second.stream));
+      f = followers_.erase(f);
+    }
+    if (!ended.empty()) changed_locked();
+  }
+  for (const auto& stream : ended) stream->end();
+  return true;
+}
+
+void Sessions::close() {
+  std::map<std::uint64_t, Follower> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    ended.swap(followers_);
+    if (!ended.empty()) changed_locked();
+    wake_.notify_all();
+  }
+  for (const auto& [token, follower] : ended) follower.stream->end();
+}
+
+std::uint64_t Sessions::follow(std::string_view id, std::shared_ptr<EventStream> stream) {
+  stream->write(std::string(http::kSseComment));  // headers and a first byte at once
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_ && sessions_.contains(id)) {
+      const std::uint64_t token = next_++;
+      followers_.emplace(token, Follower{std::string(id), std::move(stream)});
+      changed_locked();
+      return token;
+    }
+  }
+  stream->end();
+  return 0;
+}
+
+void Sessions::unfollow(std::uint64_t token) {
+  std::shared_ptr<EventStream> stream;
+  const std::lock_guard lock(mutex_);
+  const auto it = followers_.find(token);
+  if (it == followers_.end()) return;
+  stream = std::move(it->second.stream);
+  followers_.erase(it);
+  changed_locked();
+}
+
+void Sessions::tell(std::string_view id, const json::object& event) {
+  std::vector<std::shared_ptr<EventStream>> streams;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [token, follower] : followers_) {
+      if (follower.session == id) streams.push_back(follower.stream);
+    }
+  }
+  const std::string text = http::sse_data(json::serialize(event));
+  for (const auto& stream : streams) stream->write(text);
+}
+
+Leases Sessions::leases() const {
+  const std::lock_guard lock(mutex_);
+  return leases_;
+}
+
+void Sessions::changed_locked() {
+  leases_.open = followers_.size();
+  if (leases_.open > 0) leases_.ever = true;
+  if (leases_.open == 0) leases_.none_since_ns = clock_.steady_ns();
+  leases_changed_(leases_.open);
+}
+
+void Sessions::keep_alive() {
+  std::unique_lock lock(mutex_);
+  while (!closed_) {
+    if (wake_.wait_for(lock, kCommentEvery, [this] { return closed_; })) return;
+    for (const auto& [token, follower] : followers_) follower.stream->write(std::string(http::kSseComment));
+  }
+}
+
+}  // namespace glia::api
