@@ -27,37 +27,37 @@ namespace glia::engine {
 
 /// Neutral values switch a step off. Order: penalties, temperature, top_k, top_p, min_p, draw.
 struct Sampling {
-  float temperature = 0.6F;         ///< 0 is greedy
-  std::int32_t top_k = 0;           ///< 0: off
+  float temperature = 0.6F;  ///< 0 is greedy
+  std::int32_t top_k = 0;    ///< 0: off
   float top_p = 1.0F;
   float min_p = 0.0F;
   float repetition_penalty = 1.0F;  ///< over prompt and answer, as transformers
   float frequency_penalty = 0.0F;   ///< over the answer, as OpenAI
   float presence_penalty = 0.0F;
-  std::optional<std::uint64_t> seed;  ///< none: a fresh one each time
+  std::optional<std::uint64_t> seed = {};  ///< none: a fresh one each time
 };
 
 struct GenerateRequest {
-  std::vector<std::int32_t> prompt;      ///< token ids, at least one
+  std::vector<std::int32_t> prompt;  ///< token ids, at least one
   std::int32_t max_tokens = 256;
-  std::vector<std::string> stop;         ///< the answer ends before the first of these
-  bool ignore_end_tokens = false;        ///< for benches
+  std::vector<std::string> stop;   ///< the answer ends before the first of these; UTF-8, none empty
+  bool ignore_end_tokens = false;  ///< for benches
   Sampling sampling;
-  std::string account;                   ///< fairness and cache key
+  std::string account;  ///< fairness and cache key
 };
 
 enum class FinishReason { stop, length, cancelled };
 std::string_view finish_reason_name(FinishReason reason);  ///< "stop", "length", "cancelled"
 
 struct Usage {
-  std::int32_t prompt_tokens = 0;
-  std::int32_t completion_tokens = 0;    ///< sampled tokens, the end token included
-  std::int32_t cached_tokens = 0;        ///< prompt tokens that came from a prefix cache
+  std::int32_t prompt_tokens = 0;      ///< after a cancellation: those that went through the model
+  std::int32_t completion_tokens = 0;  ///< sampled tokens, the end token included
+  std::int32_t cached_tokens = 0;      ///< prompt tokens that came from a prefix cache
 };
 
 struct Timing {
-  std::int64_t queued_ns = 0;            ///< submit to first scheduled step
-  std::int64_t first_token_ns = 0;       ///< submit to first sampled token
+  std::int64_t queued_ns = 0;       ///< submit to first scheduled step
+  std::int64_t first_token_ns = 0;  ///< submit to first sampled token
   std::int64_t total_ns = 0;
 };
 
@@ -67,11 +67,14 @@ struct GenerateResult {
   Timing timing;
 };
 
-/// Receives one generation. Exactly one of done() and failed() is called, last.
+/// Receives one generation. Exactly one of done() and failed() is called, last; by then the engine holds neither KV
+/// pages nor the model for it. An exception that leaves text() fails this generation alone.
 class GenerationSink {
  public:
   virtual ~GenerationSink() = default;
-  /// Whole characters only; stop strings are never part of it. `tokens`: ids sampled since the last call.
+  /// Whole characters only; stop strings are never part of it. `tokens`: ids sampled since the last call. Over a whole
+  /// generation they are the sampled tokens, end token included (a cancelled one keeps its last ones to itself).
+  /// `piece` may be empty in the last call.
   virtual void text(std::string_view piece, std::span<const std::int32_t> tokens) = 0;
   virtual void done(const GenerateResult& result) = 0;
   virtual void failed(const Error& error) = 0;
@@ -89,26 +92,50 @@ class Generation {
 class ChatModel {
  public:
   virtual ~ChatModel() = default;
-  virtual const std::string& name() const = 0;          ///< e.g. "SmolLM2-135M-Instruct"
-  virtual std::int32_t context() const = 0;             ///< positions, prompt and answer together
-  virtual std::size_t bytes() const = 0;                ///< resident
+  virtual const std::string& name() const = 0;  ///< e.g. "SmolLM2-135M-Instruct"
+  virtual std::int32_t context() const = 0;     ///< positions, prompt and answer together, as far as KV memory goes
+  virtual std::size_t bytes() const = 0;        ///< weights and KV pages
   virtual const text::Tokenizer& tokenizer() const = 0;
   /// Null when the weights carry none.
   virtual const text::ChatTemplate* chat_template() const = 0;
-  /// Errors, thrown before anything runs: context_too_long with the numbers, invalid_input for an empty prompt or a
-  /// foreign token id, out_of_capacity when the queue is full.
+  /// Errors, thrown before anything runs: context_too_long with the numbers, invalid_input for an empty prompt, a
+  /// foreign token id, max_tokens below 1, an unusable stop string or a sampling parameter out of range,
+  /// out_of_capacity (with retry_after_s) when the queue is full, aborted when the engine is gone.
+  /// Errors that reach failed(): aborted when the engine goes away, internal when the model breaks.
   virtual std::shared_ptr<Generation> generate(GenerateRequest request, std::shared_ptr<GenerationSink> sink) = 0;
 };
 
 struct EngineOptions {
-  std::int32_t threads = 0;                     ///< 0: every core
+  std::int32_t threads = 0;  ///< 0: every core
   kernels::MathMode math = kernels::MathMode::fast;
-  std::size_t memory_budget = 0;                ///< bytes for weights and KV; 0: 3/4 of what the machine has
-  std::size_t kv_bytes = std::size_t{256} << 20;   ///< most KV memory per model
+  std::size_t memory_budget = 0;                  ///< bytes for weights and KV; 0: 3/4 of what the machine has
+  std::size_t kv_bytes = std::size_t{256} << 20;  ///< most KV memory per model
   std::int32_t page_tokens = 32;
-  std::int32_t max_batch_rows = 512;            ///< rows of one step; long prompts are split
-  std::int32_t max_running = 64;                ///< generations in the batch
+  std::int32_t max_batch_rows = 512;  ///< rows of one step; long prompts are split
+  std::int32_t max_running = 64;      ///< generations in the batch
   std::int32_t max_queued = 512;
+};
+
+/// Counts per bucket; bucket i holds values <= bounds[i] and above the one before, the last bucket everything above.
+struct Histogram {
+  std::vector<double> bounds;         ///< ascending
+  std::vector<std::uint64_t> counts;  ///< [bounds.size() + 1], not cumulative
+  double sum = 0;
+  std::uint64_t count = 0;
+};
+
+/// What a model did since it was loaded.
+struct ModelFigures {
+  std::uint64_t stopped = 0;  ///< generations by how they ended
+  std::uint64_t out_of_tokens = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t refused = 0;  ///< turned away by a full queue
+  Histogram queued_ms;        ///< submit to first scheduled step
+  Histogram first_token_ms;   ///< submit to first sampled token
+  Histogram tokens_per_s;     ///< of one generation after its first token
+  Histogram step_ms;
+  Histogram batch_rows;  ///< rows of a step
 };
 
 struct ModelStatus {
@@ -122,19 +149,25 @@ struct ModelStatus {
   std::int64_t generated_tokens = 0;
   std::int64_t prompt_tokens = 0;
   std::int64_t steps = 0;
+  ModelFigures figures;
 };
 
 class Engine {
  public:
   virtual ~Engine() = default;
   /// The model at `path` (a .gguf file or a Hugging Face folder), loaded on first use and shared afterwards; loads of
-  /// one path run once, others wait. Idle models are dropped, least recently used first, when the budget asks.
+  /// one path run once, others wait. Idle models (nobody holds them, nothing runs) are dropped, least recently used
+  /// first, when the budget asks. A file that was replaced on disk is loaded again. After a failed load the same error
+  /// comes back at once, with retry_after_s, until the back-off is over or the file changes.
   /// Errors: model_unavailable (missing or unusable), out_of_capacity (does not fit).
   virtual std::shared_ptr<ChatModel> acquire(const std::filesystem::path& path) = 0;
   virtual std::vector<ModelStatus> status() const = 0;
   virtual std::string_view device_name() const = 0;
 };
 
+/// Destroying the engine fails what runs and waits with `aborted` and joins its thread; models that are still held keep
+/// their tokenizer and refuse to generate. `clock` must outlive engine and models.
+/// Errors: invalid_input for options out of range or an instruction set that this CPU lacks.
 std::unique_ptr<Engine> make_engine(const EngineOptions& options, const Clock& clock);
 
 }  // namespace glia::engine

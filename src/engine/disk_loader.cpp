@@ -1,0 +1,197 @@
+// Models from GGUF files and Hugging Face folders, each on a CPU device of its own.
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <mutex>
+#include <regex>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "base/json.h"
+#include "engine/loader.h"
+#include "formats/gguf.h"
+#include "formats/safetensors.h"
+
+namespace glia::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TextDecoder final : public PieceDecoder {
+ public:
+  explicit TextDecoder(const text::Tokenizer& tokenizer) : stream_(tokenizer) {}
+  std::string push(std::int32_t id) override { return stream_.push(id); }
+  std::string finish() override { return stream_.finish(); }
+
+ private:
+  text::StreamDecoder stream_;
+};
+
+// FNV-1a over the bytes of a value.
+void mix(std::uint64_t& digest, std::string_view bytes) {
+  for (const char byte : bytes) digest = (digest ^ static_cast<unsigned char>(byte)) * 0x100000001B3U;
+}
+void mix(std::uint64_t& digest, std::uint64_t value) {
+  for (unsigned shift = 0; shift < 64; shift += 8) digest = (digest ^ ((value >> shift) & 0xFFU)) * 0x100000001B3U;
+}
+
+void add_file(FileStamp& stamp, const fs::path& file, std::uint64_t bytes, fs::file_time_type time) {
+  std::uint64_t digest = 0xCBF29CE484222325U;
+  mix(digest, file.filename().native());
+  mix(digest, bytes);
+  mix(digest, static_cast<std::uint64_t>(time.time_since_epoch().count()));
+  stamp.bytes += bytes;
+  stamp.digest += digest;  // a sum: folders list their files in any order
+}
+
+// The template of a Hugging Face folder: a file of its own, or a field of tokenizer_config.json (a string, or a list of
+// named ones of which "default" is for chat).
+std::optional<std::string> folder_template(const formats::HfFolder& folder, const json::object& tokenizer_config) {
+  if (auto own = folder.text_file("chat_template.jinja")) return own;
+  const json::value* field = tokenizer_config.if_contains("chat_template");
+  if (field == nullptr) return std::nullopt;
+  if (const json::string* one = field->if_string()) return std::string(*one);
+  if (const json::array* several = field->if_array()) {
+    for (const json::value& item : *several) {
+      const json::object* named = item.if_object();
+      if (named == nullptr) continue;
+      const json::value* name = named->if_contains("name");
+      const json::value* source = named->if_contains("template");
+      if (name != nullptr && source != nullptr && *name == "default" && source->is_string()) {
+        return std::string(source->get_string());
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+json::object parse_object(const std::optional<std::string>& text) {
+  if (!text) return {};
+  try {
+    json::value value = parse_json(*text);
+    if (json::object* object = value.if_object()) return std::move(*object);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::model_unavailable, "tokenizer_config.json: " + error.detail());
+  }
+  throw Error(ErrorCode::model_unavailable, "tokenizer_config.json is not an object");
+}
+
+class DiskLoader final : public ModelLoader {
+ public:
+  DiskLoader(std::int32_t threads, kernels::MathMode math) : threads_(threads), math_(math), spare_(make_device()) {
+    device_name_ = spare_->name();
+  }
+
+  std::optional<FileStamp> stamp(const fs::path& path) override {
+    std::error_code failed;
+    FileStamp stamp;
+    if (fs::is_directory(path, failed)) {
+      for (fs::directory_iterator it(path, failed), end; !failed && it != end; it.increment(failed)) {
+        if (it->is_regular_file(failed) && !failed) {
+          add_file(stamp, it->path(), it->file_size(failed), it->last_write_time(failed));
+        }
+      }
+    } else {
+      const std::uint64_t bytes = fs::file_size(path, failed);
+      if (!failed) add_file(stamp, path, bytes, fs::last_write_time(path, failed));
+    }
+    if (failed) return std::nullopt;
+    return stamp;
+  }
+
+  // Packed weights come close to the file's; the rest is vocabulary, template and norms in float32.
+  std::size_t estimate_bytes(const fs::path&, const FileStamp& stamp) override { return stamp.bytes + stamp.bytes / 8; }
+
+  LoadedModel load(const fs::path& path) override {
+    LoadedModel loaded;
+    loaded.device = take_device();
+    if (fs::is_directory(path)) {
+      load_folder(loaded, path);
+    } else {
+      load_gguf(loaded, path);
+    }
+    if (loaded.tokenizer->vocab_size() > loaded.model->info().vocab) {
+      throw Error(ErrorCode::model_unavailable, "the tokenizer knows more tokens than the weights");
+    }
+    loaded.end_tokens = loaded.tokenizer->end_tokens();
+    loaded.make_decoder = [tokenizer = loaded.tokenizer.get()] { return std::make_unique<TextDecoder>(*tokenizer); };
+    malloc_trim(0);  // what parsing left behind
+    return loaded;
+  }
+
+  std::string_view device_name() const override { return device_name_; }
+
+ private:
+  std::unique_ptr<kernels::Device> make_device() const { return kernels::make_cpu_device({threads_, math_, {}}); }
+
+  // The device that told its name serves the first model.
+  std::unique_ptr<kernels::Device> take_device() {
+    const std::lock_guard lock(mutex_);
+    return spare_ ? std::move(spare_) : make_device();
+  }
+
+  static void load_gguf(LoadedModel& loaded, const fs::path& path) {
+    const formats::GgufFile file = formats::GgufFile::open(path);
+    loaded.name = model_name(path, file.find_string("general.name"));
+    loaded.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::from_gguf(file));
+    if (const auto source = file.find_string("tokenizer.chat_template")) {
+      loaded.chat_template =
+          std::make_unique<text::ChatTemplate>(*source, loaded.tokenizer->bos_text(), loaded.tokenizer->eos_text());
+    }
+    loaded.model = models::load_language_model(file, *loaded.device);
+    file.drop_pages();
+  }
+
+  static void load_folder(LoadedModel& loaded, const fs::path& path) {
+    const formats::HfFolder folder = formats::HfFolder::open(path);
+    loaded.name = model_name(path, std::nullopt);
+    const auto tokenizer = folder.text_file("tokenizer.json");
+    if (!tokenizer) throw Error(ErrorCode::model_unavailable, "the folder has no tokenizer.json");
+    const auto config = folder.text_file("tokenizer_config.json");
+    loaded.tokenizer = std::make_unique<text::Tokenizer>(
+        text::Tokenizer::from_json(*tokenizer, config ? std::string_view(*config) : std::string_view{}));
+    if (const auto source = folder_template(folder, parse_object(config))) {
+      loaded.chat_template =
+          std::make_unique<text::ChatTemplate>(*source, loaded.tokenizer->bos_text(), loaded.tokenizer->eos_text());
+    }
+    loaded.model = models::load_language_model(folder, *loaded.device);
+  }
+
+  const std::int32_t threads_;
+  const kernels::MathMode math_;
+  std::mutex mutex_;
+  std::unique_ptr<kernels::Device> spare_;
+  std::string device_name_;
+};
+
+}  // namespace
+
+std::string model_name(const fs::path& path, std::optional<std::string_view> own_name) {
+  static const std::regex quantisation(R"([-._](UD-)?(I?Q[0-9](_[0-9A-Z]+)*|BF16|FP?16|FP?32)$)",
+                                       std::regex::ECMAScript | std::regex::icase);
+  static const std::regex says_nothing(R"((ggml[-_])?model|weights|pytorch_model|(sha256-)?[0-9a-f]{32,})",
+                                       std::regex::ECMAScript | std::regex::icase);
+  const auto plain = [](const fs::path& p) {
+    const std::string file = p.filename().string();
+    const std::string stem = p.extension() == ".gguf" ? p.stem().string() : file;
+    const std::string name = std::regex_replace(stem, quantisation, "");
+    return std::regex_match(name, says_nothing) ? std::string() : name;
+  };
+  if (std::string name = plain(path); !name.empty()) return name;
+  if (own_name && !own_name->empty()) return std::string(*own_name);
+  // A file in a hub cache: models--owner--name/snapshots/<revision>/…
+  for (const fs::path& part : path) {
+    const std::string text = part.string();
+    if (const auto at = text.rfind("--"); text.starts_with("models--") && at > 6) return text.substr(at + 2);
+  }
+  if (std::string name = plain(path.parent_path()); !name.empty()) return name;
+  return "model";
+}
+
+std::unique_ptr<ModelLoader> make_disk_loader(std::int32_t threads, kernels::MathMode math) {
+  return std::make_unique<DiskLoader>(threads, math);
+}
+
+}  // namespace glia::engine

@@ -1,0 +1,11 @@
+#include "engine/engine.h"
+
+#include "engine/loader.h"
+
+namespace glia::engine {
+
+std::unique_ptr<Engine> make_engine(const EngineOptions& options, const Clock& clock) {
+  return make_engine(options, clock, make_disk_loader(options.threads, options.math));
+}
+
+}  // namespace glia::engine

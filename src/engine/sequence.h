@@ -1,0 +1,77 @@
+// One generation on its way through the engine: its tokens, its pages, and how tokens become text for its sink.
+// Thread rule: built by the caller of generate(), then the scheduler thread's alone; CancelFlag is for everybody.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/loader.h"
+#include "engine/sampler.h"
+#include "engine/schedule.h"
+#include "engine/stop_matcher.h"
+
+namespace glia::engine {
+
+/// Throws what ChatModel::generate documents for a request that cannot run.
+void check_request(const GenerateRequest& request, std::int32_t vocab, std::int32_t context);
+
+/// The caller's handle. Holds nothing else, so that keeping it keeps no model.
+class CancelFlag final : public Generation {
+ public:
+  void cancel() override { cancelled_.store(true, std::memory_order_relaxed); }
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
+class Sequence {
+ public:
+  /// `seed`: used when the request brings none. Allocates everything that the token loop needs.
+  Sequence(GenerateRequest&& request, std::shared_ptr<GenerationSink> sink, const LoadedModel& model,
+           std::uint64_t seed, std::int32_t max_pages, std::int64_t now_ns);
+
+  /// Draws the next token from logits ([vocab], overwritten) and gives the sink what became certain. The reason when
+  /// that was the last one. Errors: whatever sampler, decoder or sink throw.
+  std::optional<FinishReason> advance(std::span<float> logits, SamplerScratch& scratch, const LoadedModel& model);
+
+  GenerateResult result(FinishReason reason, std::int32_t computed, std::int64_t now_ns) const;
+
+  const std::string& account() const { return account_; }
+  std::int32_t prompt_tokens() const { return prompt_tokens_; }
+  std::int32_t max_tokens() const { return max_tokens_; }
+  std::int32_t answer_tokens() const { return static_cast<std::int32_t>(tokens_.size()) - prompt_tokens_; }
+  /// Prompt and answer so far.
+  std::span<const std::int32_t> tokens() const { return tokens_; }
+  const std::shared_ptr<GenerationSink>& sink() const { return sink_; }
+  const std::shared_ptr<CancelFlag>& handle() const { return handle_; }
+
+  std::vector<std::int32_t> pages;  ///< page table
+  std::int64_t submitted_ns = 0;
+  std::int64_t scheduled_ns = -1;  ///< first step it took part in; -1: none yet
+  std::int64_t first_token_ns = -1;
+
+ private:
+  void emit(bool last);
+
+  std::shared_ptr<GenerationSink> sink_;
+  std::shared_ptr<CancelFlag> handle_ = std::make_shared<CancelFlag>();
+  std::string account_;
+  std::vector<std::int32_t> tokens_;
+  std::int32_t prompt_tokens_;
+  std::int32_t max_tokens_;
+  bool ignore_end_tokens_;
+  Sampler sampler_;
+  std::unique_ptr<PieceDecoder> decoder_;
+  StopMatcher stops_;
+  std::string piece_;     // certain, not yet with the sink
+  std::size_t reported_;  // tokens_ up to here were with the sink
+};
+
+}  // namespace glia::engine

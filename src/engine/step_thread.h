@@ -1,0 +1,72 @@
+// The engine's one thread: steps every model that has work, in turn.
+//
+// Lock order: `mutex()` is the only lock of submission; what models keep for it (their inbox and whether they are on
+// the thread's list) is guarded by it. It is never held while a step runs or a sink is called. Ownership: shared by
+// engine and models; stop() before the last owner outside the thread lets go.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace glia::engine {
+
+/// The end of a generation, told to its sink after the step gave everything back.
+struct Ending {
+  std::shared_ptr<GenerationSink> sink;
+  std::variant<GenerateResult, Error> how;
+};
+
+/// Something the thread steps. All but has_inbox() are called on the thread without the lock.
+class Steppable {
+ public:
+  virtual ~Steppable() = default;
+  /// Takes the inbox in and what was cancelled out; never throws. False when nothing is left inside.
+  virtual bool tidy(std::vector<Ending>& endings) = 0;
+  /// One step; never throws. False when nothing is left inside (the inbox aside).
+  virtual bool step(std::vector<Ending>& endings) = 0;
+  /// Ends everything, the inbox included, with `error`.
+  virtual void end_all(const Error& error, std::vector<Ending>& endings) = 0;
+  /// Under the lock.
+  virtual bool has_inbox() const = 0;
+
+ private:
+  friend class StepThread;
+  bool listed_ = false;  // under the lock
+};
+
+class StepThread {
+ public:
+  StepThread();
+  ~StepThread();
+  StepThread(const StepThread&) = delete;
+  StepThread& operator=(const StepThread&) = delete;
+
+  std::mutex& mutex() { return mutex_; }
+  /// Under the lock. True once stop() was called: nothing new may enter.
+  bool stopping() const { return stopping_; }
+  /// Under the lock: `model` has work.
+  void wake(const std::shared_ptr<Steppable>& model);
+  /// Finishes the step that runs, aborts the rest, joins. Idempotent; not from the thread itself.
+  void stop();
+
+ private:
+  void loop();
+  bool settle(std::size_t i, bool busy);
+
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  std::vector<std::shared_ptr<Steppable>> arrived_;  // under the lock
+  bool stopping_ = false;                            // under the lock
+  std::vector<std::shared_ptr<Steppable>> active_;   // the thread's own
+  std::vector<Ending> endings_;                      // the thread's own
+  std::thread thread_;
+};
+
+}  // namespace glia::engine
