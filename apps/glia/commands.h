@@ -1,0 +1,42 @@
+// One function a verb. Each returns the exit code: 0 good, 1 failure, 130 after Ctrl-C. Failures throw glia::Error,
+// wrong usage throws UsageError; main() says both and exits with 1 and 2.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "settings.h"
+
+namespace glia::cli {
+
+struct ServeOptions {
+  bool while_leased = false;         ///< end with the last lease (docs/protocol-internal.md)
+  std::vector<std::string> preload;  ///< catalogue ids to load before the first request
+};
+int serve(const Settings& settings, const ServeOptions& options);
+
+struct RunOptions {
+  std::string model;
+  std::string prompt;  ///< "-": standard input
+  std::string system;
+  std::optional<int> max_tokens;
+  std::optional<double> temperature;
+  std::optional<std::uint64_t> seed;
+};
+int run(const Settings& settings, const RunOptions& options);
+
+int list(const Settings& settings, bool as_json);
+int ps(const Settings& settings, bool as_json);
+
+struct UsageOptions {
+  int days = 7;
+  std::string account;  ///< empty: all
+  bool as_json = false;
+};
+int usage(const Settings& settings, const UsageOptions& options);
+
+int version(bool as_json);
+
+}  // namespace glia::cli

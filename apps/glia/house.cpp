@@ -1,0 +1,41 @@
+#include "house.h"
+
+namespace glia::cli {
+namespace {
+
+engine::EngineOptions engine_options(const Settings& settings) {
+  engine::EngineOptions options;
+  options.threads = settings.threads;
+  options.math = settings.math == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
+  options.memory_budget = settings.memory_mib << 20;
+  return options;
+}
+
+std::unique_ptr<ledger::Ledger> open_ledger(const Settings& settings, const Clock& clock) {
+  std::error_code ec;
+  std::filesystem::create_directories(settings.data, ec);
+  if (ec) throw UsageError("cannot make the data folder " + settings.data.string() + ": " + ec.message());
+  return ledger::Ledger::open(
+      {.path = ledger_path(settings), .plan = settings.plan == "free" ? ledger::Plan::free : ledger::Plan::paid},
+      clock);
+}
+
+}  // namespace
+
+tasks::WeightsOptions weights_options(const Settings& settings) {
+  return {.profile = settings.profile,
+          .models_dir = settings.models_dir,
+          .overrides = {settings.models.begin(), settings.models.end()}};
+}
+
+std::filesystem::path ledger_path(const Settings& settings) { return settings.data / "ledger.sqlite"; }
+
+House::House(const Settings& settings)
+    : catalog(catalog::Catalog::load()),
+      weights(catalog, weights_options(settings)),
+      ledger(open_ledger(settings, clock)),
+      engine(engine::make_engine(engine_options(settings), clock)),
+      meter(*ledger),
+      runner(catalog, *engine, meter, clock, weights) {}
+
+}  // namespace glia::cli

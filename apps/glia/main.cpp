@@ -1,0 +1,144 @@
+// glia: Workers AI on this machine.
+#include <cstdio>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "commands.h"
+#include "settings.h"
+#include "terminal.h"
+#include "version.h"
+
+namespace {
+
+using namespace glia;
+using namespace glia::cli;
+
+void add_settings(CLI::App& app, GivenSettings& given) {
+  app.add_option("--config", given.config, "Settings file (default: ./glia.toml, then ~/.config/glia/glia.toml)")
+      ->envname("GLIA_CONFIG");
+  app.add_option("--profile", given.profile, "Which weights answer for an id: tiny")->envname("GLIA_PROFILE");
+  app.add_option("--model", given.models, "Your own weights for an id: ID=PATH to a .gguf or a Hugging Face folder")
+      ->allow_extra_args(false)
+      ->type_name("ID=PATH");
+  app.add_option("--models-dir", given.models_dir, "Where the weights are (default: ~/.local/share/glia/models)")
+      ->envname("GLIA_MODELS");
+  app.add_option("--data", given.data, "Where the ledger is (default: ~/.local/share/glia)")->envname("GLIA_DATA");
+  app.add_option("--threads", given.threads, "Threads of the engine (default: every core)")->envname("GLIA_THREADS");
+  app.add_option("--memory-mib", given.memory_mib, "Most memory for weights and KV pages")->envname("GLIA_MEMORY_MIB");
+  app.add_option("--math", given.math, "fast (int8 activations) or exact (float32)")->envname("GLIA_MATH");
+  app.add_option("--log-level", given.log_level, "debug, info, warn or error")->envname("GLIA_LOG_LEVEL");
+  app.add_flag("--log-json", given.log_json, "One JSON object a log line")->envname("GLIA_LOG_JSON");
+}
+
+void add_address(CLI::App& app, GivenSettings& given) {
+  app.add_option("--host", given.host, "Address (default: 127.0.0.1)")->envname("GLIA_HOST");
+  app.add_option("--port", given.port, "Port (default: 7843; 0 takes a free one)")
+      ->envname("GLIA_PORT")
+      ->check(CLI::Range(0, 65535));
+}
+
+struct Program {
+  CLI::App app{"glia runs Workers AI on this machine: the same ids, answers, errors and neurons, offline.", "glia"};
+  GivenSettings given;
+  ServeOptions serve_options;
+  RunOptions run_options;
+  UsageOptions usage_options;
+  bool as_json = false;
+  std::function<int()> verb;
+
+  Program() {
+    app.require_subcommand(1);
+    app.set_version_flag("--version", std::string("glia ") + kVersion);
+    app.footer(
+        "Examples:\n"
+        "  glia serve\n"
+        "  glia run @cf/meta/llama-3.1-8b-instruct \"Write a haiku about rain\"\n"
+        "  glia serve --model @cf/meta/llama-3.1-8b-instruct=~/models/Llama-3.1-8B-Instruct-Q4_K_M.gguf\n"
+        "  glia usage --days 30");
+    add_serve();
+    add_run();
+    add_looks();
+  }
+
+ private:
+  void add_serve() {
+    auto* c = app.add_subcommand("serve", "Answer the binding, the REST API and OpenAI clients over HTTP");
+    add_address(*c, given);
+    add_settings(*c, given);
+    c->add_option("--plan", given.plan, "paid counts and shows; free refuses past 10,000 neurons a day")
+        ->envname("GLIA_PLAN");
+    c->add_option("--preload", serve_options.preload, "Ids to load before the first request")
+        ->delimiter(',')
+        ->envname("GLIA_PRELOAD");
+    c->add_flag("--while-leased", serve_options.while_leased,
+                "End when the last glia-dev that uses this server has ended");
+    c->callback([this] { verb = [this] { return serve(settle_settings(given), serve_options); }; });
+  }
+
+  void add_run() {
+    auto* c = app.add_subcommand("run", "Answer one prompt here in the terminal");
+    c->add_option("model", run_options.model, "A catalogue id, for example @cf/meta/llama-3.1-8b-instruct")->required();
+    c->add_option("prompt", run_options.prompt, "The prompt; `-` reads it from standard input")->required();
+    c->add_option("--system", run_options.system, "A system message before it");
+    c->add_option("--max-tokens", run_options.max_tokens, "Most tokens of the answer (default: 256)");
+    c->add_option("--temperature", run_options.temperature,
+                  "0 to 5 (default: 0.6; 0 always takes the likeliest token)");
+    c->add_option("--seed", run_options.seed, "The same seed gives the same answer");
+    add_settings(*c, given);
+    c->callback([this] { verb = [this] { return run(settle_settings(given), run_options); }; });
+  }
+
+  void add_looks() {
+    auto* list_command = app.add_subcommand("list", "Ids served here, and which weights answer for each")->alias("ls");
+    add_settings(*list_command, given);
+    list_command->add_flag("--json", as_json, "As JSON");
+    list_command->callback([this] { verb = [this] { return list(settle_settings(given), as_json); }; });
+
+    auto* ps_command = app.add_subcommand("ps", "Models in memory of a running glia serve");
+    add_address(*ps_command, given);
+    ps_command->add_flag("--json", as_json, "As JSON");
+    ps_command->callback([this] { verb = [this] { return ps(settle_settings(given), as_json); }; });
+
+    auto* usage_command = app.add_subcommand("usage", "Calls, tokens and neurons by day and model");
+    add_settings(*usage_command, given);
+    usage_command->add_option("--days", usage_options.days, "How many days, today included (default: 7)")
+        ->check(CLI::Range(1, 3660));
+    usage_command->add_option("--account", usage_options.account, "One account (default: all)");
+    usage_command->add_flag("--json", usage_options.as_json, "As JSON");
+    usage_command->callback([this] { verb = [this] { return usage(settle_settings(given), usage_options); }; });
+
+    auto* version_command = app.add_subcommand("version", "Version, instruction sets and the one in use");
+    version_command->add_flag("--json", as_json, "As JSON");
+    version_command->callback([this] { verb = [this] { return version(as_json); }; });
+  }
+};
+
+void complain(std::string_view message) { std::cerr << styled(STDERR_FILENO, Style::red, "glia: ") << message << "\n"; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Program program;
+  try {
+    program.app.parse(argc, argv);
+    return program.verb();
+  } catch (const CLI::Success& e) {
+    return program.app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    complain(e.what());
+    std::cerr << "Try `glia --help`.\n";
+    return 2;
+  } catch (const UsageError& e) {
+    complain(e.what());
+    return 2;
+  } catch (const Error& e) {
+    complain(e.message());
+    return 1;
+  } catch (const std::exception& e) {
+    complain(e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,132 @@
+#include <unistd.h>
+
+#include <atomic>
+#include <future>
+#include <iostream>
+#include <set>
+
+#include "api/app.h"
+#include "base/log.h"
+#include "commands.h"
+#include "house.h"
+#include "http/server.h"
+#include "signals.h"
+#include "terminal.h"
+#include "version.h"
+
+namespace glia::cli {
+namespace {
+
+constexpr std::int64_t kLeaseGraceNs = 2'000'000'000;
+constexpr int kDrainMs = 10'000;
+
+log::Level level_of(const std::string& name) {
+  if (name == "debug") return log::Level::debug;
+  if (name == "warn") return log::Level::warn;
+  if (name == "error") return log::Level::error;
+  return log::Level::info;
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+/// The files to load before the first request, each once. Errors: UsageError for an id that cannot be served.
+std::set<std::filesystem::path> preload_files(const House& house, const std::vector<std::string>& ids) {
+  std::set<std::filesystem::path> files;
+  for (const auto& id : ids) {
+    const auto* entry = house.catalog.find(id);
+    if (entry == nullptr) throw UsageError("--preload: there is no model " + id);
+    const auto weights = house.weights.resolve(*entry);
+    if (!weights.available) throw UsageError("--preload " + id + ": " + weights.advice);
+    files.insert(weights.path);
+  }
+  return files;
+}
+
+api::Services services(House& house, const std::atomic<bool>& ready) {
+  return {.runner = &house.runner,
+          .catalog = &house.catalog,
+          .clock = &house.clock,
+          .weights = [&house](const catalog::ModelEntry& entry) { return house.weights.resolve(entry); },
+          .usage = [&house](std::string_view account, int days) { return house.ledger->usage(account, days); },
+          .engine_status = [&house] { return house.engine->status(); },
+          .ready = [&ready] { return ready.load(); },
+          .new_id = {}};
+}
+
+void greet(const House& house, const Settings& settings, std::uint16_t port) {
+  const bool v6 = settings.host.find(':') != std::string::npos;
+  std::cout << styled(STDOUT_FILENO, Style::bold, "glia") << " " << kVersion << " listening on http://"
+            << (v6 ? "[" + settings.host + "]" : settings.host) << ":" << port << "\n";
+  std::set<std::string> stand_ins;
+  std::set<std::string> advice;
+  std::size_t own = 0;
+  std::size_t standing_in = 0;
+  for (const auto& entry : house.catalog.models()) {
+    const auto weights = house.weights.resolve(entry);
+    if (weights.name.empty()) continue;
+    if (!weights.available) advice.insert(weights.advice);
+    if (weights.available && weights.stand_in) {
+      stand_ins.insert(weights.name);
+      standing_in++;
+    }
+    own += weights.available && !weights.stand_in ? 1 : 0;
+  }
+  std::cout << "  " << house.engine->device_name() << ", plan " << settings.plan << ", profile " << settings.profile
+            << "\n";
+  for (const auto& name : stand_ins) std::cout << "  " << name << " stands in for " << standing_in << " ids\n";
+  if (own > 0) std::cout << "  " << own << (own == 1 ? " id has" : " ids have") << " weights of your own\n";
+  for (const auto& line : advice) std::cout << "  " << styled(STDOUT_FILENO, Style::yellow, line) << "\n";
+  std::cout << std::flush;
+}
+
+/// Waits for a signal or, with `while_leased`, for the last lease to end. Returns the exit code.
+int wait_for_the_end(const Signals& signals, const api::App& app, const Clock& clock, bool while_leased) {
+  while (true) {
+    const int signal = signals.wait(while_leased ? 200 : 3'600'000);
+    if (signal == SIGINT) return 130;
+    if (signal == SIGTERM) return 0;
+    if (while_leased && app.leases().abandoned(clock.steady_ns(), kLeaseGraceNs)) return 0;
+  }
+}
+
+}  // namespace
+
+int serve(const Settings& settings, const ServeOptions& options) {
+  const Signals signals;
+  log::configure(level_of(settings.log_level), settings.log_json);
+  if (!is_loopback(settings.host)) {
+    throw UsageError("glia has no accounts and tokens yet, so it listens on loopback only; not on " + settings.host);
+  }
+  House house(settings);
+  const auto files = preload_files(house, options.preload);
+  std::atomic<bool> ready{files.empty()};
+  api::App app(services(house, ready), {.version = kVersion,
+                                        .device = std::string(house.engine->device_name()),
+                                        .profile = settings.profile,
+                                        .host = settings.host});
+  http::ServerOptions http_options;
+  http_options.host = settings.host;
+  http_options.port = settings.port;
+  http_options.refusal = app.refusal();
+  const auto server = http::Server::start(http_options, app.handler());
+  greet(house, settings, server->port());
+
+  const auto loading = std::async(std::launch::async, [&] {
+    for (const auto& file : files) {
+      try {
+        house.engine->acquire(file);
+      } catch (const Error& e) {
+        log::error("preload failed", {{"file", file.filename().string()}, {"error", e.message()}});
+      }
+    }
+    ready = true;
+  });
+
+  const int code = wait_for_the_end(signals, app, house.clock, options.while_leased);
+  log::info("draining", {{"open_connections", std::to_string(server->open_connections())}});
+  app.close_sessions();
+  server->drain(kDrainMs);
+  return code;
+}
+
+}  // namespace glia::cli

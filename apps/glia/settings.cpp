@@ -1,0 +1,164 @@
+#include "settings.h"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <sstream>
+
+namespace glia::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path xdg(const char* variable, const char* under_home) {
+  const char* value = std::getenv(variable);
+  if (value != nullptr && *value == '/') return value;
+  const char* home = std::getenv("HOME");
+  return fs::path(home != nullptr && *home != '\0' ? home : ".") / under_home;
+}
+
+std::string where(const fs::path& file, const toml::node& node) {
+  return file.string() + ":" + std::to_string(node.source().begin.line);
+}
+
+template <class T>
+T value_of(const fs::path& file, std::string_view key, const toml::node& node, const char* expected) {
+  if (auto v = node.value_exact<T>()) return *v;
+  throw UsageError(where(file, node) + ": " + std::string(key) + " must be " + expected);
+}
+
+void read_serve(const fs::path& file, const toml::table& table, Settings& s) {
+  const auto text = [&](std::string_view key, const toml::node& n) {
+    return value_of<std::string>(file, key, n, "a string");
+  };
+  const auto number = [&](std::string_view key, const toml::node& n) {
+    return value_of<std::int64_t>(file, key, n, "a whole number");
+  };
+  for (const auto& [k, node] : table) {
+    const std::string_view key = k.str();
+    if (key == "host")
+      s.host = text(key, node);
+    else if (key == "port") {
+      const auto port = number(key, node);
+      if (port < 0 || port > 65535) throw UsageError(where(file, node) + ": port must be 0 to 65535");
+      s.port = static_cast<std::uint16_t>(port);
+    } else if (key == "profile")
+      s.profile = text(key, node);
+    else if (key == "plan")
+      s.plan = text(key, node);
+    else if (key == "data")
+      s.data = text(key, node);
+    else if (key == "models_dir")
+      s.models_dir = text(key, node);
+    else if (key == "math")
+      s.math = text(key, node);
+    else if (key == "log_level")
+      s.log_level = text(key, node);
+    else if (key == "log_json")
+      s.log_json = value_of<bool>(file, key, node, "true or false");
+    else if (key == "threads")
+      s.threads = static_cast<int>(std::clamp<std::int64_t>(number(key, node), -1, 4096));
+    else if (key == "memory_mib")
+      s.memory_mib = static_cast<std::uint64_t>(std::max<std::int64_t>(0, number(key, node)));
+    else
+      throw UsageError(where(file, node) + ": there is no setting serve." + std::string(key));
+  }
+}
+
+void read_models(const fs::path& file, const toml::table& table, Settings& s) {
+  for (const auto& [id, node] : table) {
+    const toml::table* entry = node.as_table();
+    if (entry == nullptr)
+      throw UsageError(where(file, node) + ": models.\"" + std::string(id.str()) + "\" must be a table with `path`");
+    for (const auto& [key, value] : *entry) {
+      if (key.str() != "path")
+        throw UsageError(where(file, value) + ": a model has `path`, not `" + std::string(key.str()) + "`");
+      fs::path path = value_of<std::string>(file, "path", value, "a string");
+      s.models[std::string(id.str())] = path.is_absolute() ? path : fs::absolute(file).parent_path() / path;
+    }
+  }
+}
+
+void read_file(const fs::path& file, Settings& s) {
+  toml::table root;
+  try {
+    root = toml::parse_file(file.string());
+  } catch (const toml::parse_error& e) {
+    std::ostringstream line;
+    line << e.source().begin.line;
+    throw UsageError(file.string() + ":" + line.str() + ": " + std::string(e.description()));
+  }
+  for (const auto& [key, node] : root) {
+    const toml::table* table = node.as_table();
+    if (key.str() == "serve" && table != nullptr)
+      read_serve(file, *table, s);
+    else if (key.str() == "models" && table != nullptr)
+      read_models(file, *table, s);
+    else
+      throw UsageError(where(file, node) + ": glia.toml has the tables [serve] and [models.\"ID\"], not `" +
+                       std::string(key.str()) + "`");
+  }
+}
+
+void one_of(const char* name, const std::string& value, std::initializer_list<const char*> allowed) {
+  std::string list;
+  for (const char* a : allowed) {
+    if (value == a) return;
+    list += (list.empty() ? "" : ", ") + std::string(a);
+  }
+  throw UsageError(std::string(name) + " is one of " + list + "; not `" + value + "`");
+}
+
+}  // namespace
+
+fs::path xdg_data_home() { return xdg("XDG_DATA_HOME", ".local/share"); }
+fs::path xdg_config_home() { return xdg("XDG_CONFIG_HOME", ".config"); }
+
+Settings settle_settings(const GivenSettings& given) {
+  Settings s;
+  s.data = xdg_data_home() / "glia";
+  s.models_dir = xdg_data_home() / "glia/models";
+  if (given.config) {
+    if (!fs::exists(*given.config)) throw UsageError("there is no file " + *given.config);
+    read_file(*given.config, s);
+  } else {
+    for (const fs::path& candidate : {fs::path("glia.toml"), xdg_config_home() / "glia/glia.toml"}) {
+      if (fs::exists(candidate)) {
+        read_file(candidate, s);
+        break;
+      }
+    }
+  }
+  const auto put = [](auto& target, const auto& value) {
+    if (value) target = *value;
+  };
+  put(s.host, given.host);
+  put(s.profile, given.profile);
+  put(s.plan, given.plan);
+  put(s.data, given.data);
+  put(s.models_dir, given.models_dir);
+  put(s.math, given.math);
+  put(s.log_level, given.log_level);
+  put(s.threads, given.threads);
+  put(s.memory_mib, given.memory_mib);
+  if (given.port) s.port = static_cast<std::uint16_t>(*given.port);
+  s.log_json = s.log_json || given.log_json;
+  for (const auto& pair : given.models) {
+    const auto eq = pair.find('=');
+    if (eq == std::string::npos || eq == 0 || eq + 1 == pair.size()) {
+      throw UsageError("--model wants ID=PATH, for example --model @cf/meta/llama-3.1-8b-instruct=llama.gguf; not `" +
+                       pair + "`");
+    }
+    s.models[pair.substr(0, eq)] = pair.substr(eq + 1);
+  }
+  one_of("profile", s.profile, {"tiny"});
+  one_of("plan", s.plan, {"paid", "free"});
+  one_of("math", s.math, {"fast", "exact"});
+  one_of("log level", s.log_level, {"debug", "info", "warn", "error"});
+  if (s.threads < 0) throw UsageError("threads must not be negative");
+  return s;
+}
+
+}  // namespace glia::cli

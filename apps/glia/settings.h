@@ -1,0 +1,55 @@
+// Settings of glia: a flag beats the environment (GLIA_*), that beats glia.toml, that beats the default.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace glia::cli {
+
+/// Wrong usage: said to the user, exit 2.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+inline constexpr std::uint16_t kDefaultPort = 7843;
+
+struct Settings {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = kDefaultPort;
+  std::string profile = "tiny";      ///< which weights answer for an id
+  std::string plan = "paid";         ///< "paid" counts and shows, "free" refuses past the day's allocation
+  std::filesystem::path data;        ///< the ledger lives here
+  std::filesystem::path models_dir;  ///< the weights live here
+  int threads = 0;                   ///< 0: every core
+  std::string math = "fast";         ///< "fast" or "exact"
+  std::uint64_t memory_mib = 0;      ///< weights and KV together; 0: three quarters of the machine
+  std::string log_level = "info";
+  bool log_json = false;
+  std::map<std::string, std::filesystem::path> models;  ///< the user's own weights by catalogue id
+};
+
+/// What the command line and the environment gave; empty where they said nothing.
+struct GivenSettings {
+  std::optional<std::string> config;
+  std::optional<std::string> host, profile, plan, data, models_dir, math, log_level;
+  std::optional<int> port, threads;
+  std::optional<std::uint64_t> memory_mib;
+  bool log_json = false;
+  std::vector<std::string> models;  ///< "ID=PATH"
+};
+
+/// Reads glia.toml (the given one, else ./glia.toml, else $XDG_CONFIG_HOME/glia/glia.toml, where there is one) and puts
+/// what was given above it. Errors: UsageError naming the file, line and key, or the flag.
+Settings settle_settings(const GivenSettings& given);
+
+/// XDG base directories with their defaults.
+std::filesystem::path xdg_data_home();
+std::filesystem::path xdg_config_home();
+
+}  // namespace glia::cli
