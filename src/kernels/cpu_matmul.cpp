@@ -110,6 +110,7 @@ void CpuDevice::multiply(const Product& product, std::int64_t first_group, std::
       task.out = product.out.data + output;
       task.bias = product.bias != nullptr ? product.bias + output : nullptr;
       task.lanes = static_cast<int>(std::min<std::int64_t>(kGroupRows, part.rows - g * kGroupRows));
+      task.next_group = g + 1 < part.groups ? static_cast<std::int64_t>(part.group_bytes) : 0;
       kernel(task);
     }
   }

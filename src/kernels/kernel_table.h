@@ -23,6 +23,7 @@ struct MatmulTask {
   int lanes = kGroupRows;  ///< outputs of the group that exist
   bool accumulate = false;
   const float* bias = nullptr;  ///< at the group's first output, or null
+  std::int64_t next_group = 0;  ///< bytes to the group that comes next, to fetch it while this one is used; 0: none
 };
 using MatmulKernel = void (*)(const MatmulTask&);
 

@@ -25,12 +25,13 @@ GLIA_INLINE F weight(F q, const Scale& s) {
 }
 
 template <class Type, int T>
-GLIA_INLINE void quantised_tile(const MatmulTask& task, const float* x, float* out) {
+GLIA_INLINE void quantised_tile(const MatmulTask& task, const float* x, std::int64_t ahead, float* out) {
   F totals[T];
   for (int t = 0; t < T; t++) totals[t] = zero();
   const std::uint8_t* quants = task.quants;
   const std::int64_t blocks = task.cols / kBlockCols;
   for (std::int64_t b = 0; b < blocks; b++) {
+    fetch_next<Type>(task, ahead, quants, b);
     F sums[T];
     for (int t = 0; t < T; t++) sums[t] = zero();
     Scale s = load_scale<Type>(task.scales, b, 0);
@@ -65,7 +66,7 @@ struct BFloat16 {
 };
 
 template <class Type, int T>
-GLIA_INLINE void float_tile(const MatmulTask& task, const float* x, float* out) {
+GLIA_INLINE void float_tile(const MatmulTask& task, const float* x, std::int64_t ahead, float* out) {
   F totals[T];
   for (int t = 0; t < T; t++) totals[t] = zero();
   const auto* w = reinterpret_cast<const typename Type::Element*>(task.quants);
@@ -73,6 +74,12 @@ GLIA_INLINE void float_tile(const MatmulTask& task, const float* x, float* out) 
     const std::int64_t n = task.cols - first < kBlockCols ? task.cols - first : kBlockCols;
     F sums[T];
     for (int t = 0; t < T; t++) sums[t] = zero();
+    if (ahead != 0) {
+      const auto* next = reinterpret_cast<const std::uint8_t*>(w) + ahead;
+      for (std::int64_t i = 0; i < n * kGroupRows * static_cast<std::int64_t>(sizeof(*w)); i += 64) {
+        __builtin_prefetch(next + i);
+      }
+    }
     for (std::int64_t k = 0; k < n; k++) add_column(sums, Type::read(w + k * kGroupRows), x + k * kPanelRows);
     for (int t = 0; t < T; t++) totals[t] = add(totals[t], sums[t]);
     w += n * kGroupRows;
@@ -81,7 +88,7 @@ GLIA_INLINE void float_tile(const MatmulTask& task, const float* x, float* out) 
   for (int t = 0; t < T; t++) store_output(task, out + t * task.out_stride, totals[t]);
 }
 
-/// Cuts the task's rows into tiles: body(count, x, out).
+/// Cuts the task's rows into tiles: body(count, x, ahead, out).
 template <class Body>
 GLIA_INLINE void for_tiles(const MatmulTask& task, Body body) {
   std::int64_t row = task.first_row;
@@ -90,24 +97,26 @@ GLIA_INLINE void for_tiles(const MatmulTask& task, Body body) {
     const std::int64_t lane = row % kPanelRows;
     const float* x = task.x_floats + row / kPanelRows * task.cols * kPanelRows + lane;
     float* out = task.out + row * task.out_stride;
+    const std::int64_t ahead = row == task.first_row ? task.next_group : 0;
     std::int64_t n = end - row < kPanelRows - lane ? end - row : kPanelRows - lane;
     if (n >= kTokens) n = kTokens;
-    for_tokens<kTokens>(static_cast<int>(n), [&](auto count) { body(count, x, out); });
+    for_tokens<kTokens>(static_cast<int>(n), [&](auto count) { body(count, x, ahead, out); });
     row += n;
   }
 }
 
 template <class Type>
 void quantised(const MatmulTask& task) {
-  for_tiles(task, [&](auto count, const float* x, float* out) {
-    quantised_tile<Type, decltype(count)::kValue>(task, x, out);
+  for_tiles(task, [&](auto count, const float* x, std::int64_t ahead, float* out) {
+    quantised_tile<Type, decltype(count)::kValue>(task, x, ahead, out);
   });
 }
 
 template <class Type>
 void floats(const MatmulTask& task) {
-  for_tiles(task,
-            [&](auto count, const float* x, float* out) { float_tile<Type, decltype(count)::kValue>(task, x, out); });
+  for_tiles(task, [&](auto count, const float* x, std::int64_t ahead, float* out) {
+    float_tile<Type, decltype(count)::kValue>(task, x, ahead, out);
+  });
 }
 
 }  // namespace

@@ -32,12 +32,13 @@ GLIA_INLINE void dot_block(Dot<Type::kDotBits> (&dot)[T], const std::uint8_t* qu
 
 template <class Type, int T>
 GLIA_INLINE void tile(const MatmulTask& task, const std::int8_t* x, const BlockScales* xs, std::int64_t lane,
-                      float* out) {
+                      std::int64_t ahead, float* out) {
   F sums[T];
   for (int t = 0; t < T; t++) sums[t] = zero();
   const std::uint8_t* quants = task.quants;
   const std::int64_t blocks = task.cols / kBlockCols;
   for (std::int64_t b = 0; b < blocks; b++) {
+    fetch_next<Type>(task, ahead, quants, b);
     Dot<Type::kDotBits> dot[T];
     if constexpr (Type::kSubBlock == 32) {
       dot_block<Type, 0, 8, T>(dot, quants, x);
@@ -82,10 +83,11 @@ void matmul(const MatmulTask& task) {
     const std::int8_t* x = task.x_quants + panel * task.cols * kPanelRows + lane * 4;
     const BlockScales* xs = task.x_scales + panel * blocks;
     float* out = task.out + row * task.out_stride;
+    const std::int64_t ahead = row == task.first_row ? task.next_group : 0;
     std::int64_t n = end - row < kPanelRows - lane ? end - row : kPanelRows - lane;
     if (n >= kTokens) n = kTokens;
     for_tokens<kTokens>(static_cast<int>(n),
-                        [&](auto count) { tile<Type, decltype(count)::kValue>(task, x, xs, lane, out); });
+                        [&](auto count) { tile<Type, decltype(count)::kValue>(task, x, xs, lane, ahead, out); });
     row += n;
   }
 }

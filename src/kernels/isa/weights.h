@@ -44,6 +44,16 @@ GLIA_INLINE Scale load_scale(const std::uint8_t* scales, std::int64_t b, int hal
   }
 }
 
+/// Asks for block b of the group that lies `ahead` bytes on, quants and scales; 0: of none.
+template <class Type>
+GLIA_INLINE void fetch_next(const MatmulTask& task, std::int64_t ahead, const std::uint8_t* quants, std::int64_t b) {
+  constexpr int kScaleBytes = Type::kSuper ? Type::kSuperBytes / (kSuperCols / kBlockCols) : Type::kSubScaleBytes;
+  if (ahead == 0) return;
+#pragma GCC unroll 8
+  for (int i = 0; i < Type::kBlockBytes; i += 64) __builtin_prefetch(quants + ahead + i);
+  __builtin_prefetch(task.scales + ahead + b * kScaleBytes);
+}
+
 /// One row's outputs of a group.
 GLIA_INLINE void store_output(const MatmulTask& task, float* out, F value) {
   if (task.lanes == kGroupRows) {
