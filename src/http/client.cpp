@@ -111,8 +111,13 @@ class TimedSocket {
 
 std::string request_head(std::string_view method, const Url& url, const Headers& headers, std::size_t body_bytes) {
   std::string head(method);
-  head += " " + url.target + " HTTP/1.1\r\nhost: " + url.address() + "\r\nconnection: close\r\n";
-  for (const auto& [name, value] : headers) head += name + ": " + value + "\r\n";
+  head += " " + url.target + " HTTP/1.1\r\nconnection: close\r\n";
+  bool host_given = false;
+  for (const auto& [name, value] : headers) {
+    host_given = host_given || lower(name) == "host";
+    head += name + ": " + value + "\r\n";
+  }
+  if (!host_given) head += "host: " + url.address() + "\r\n";
   if (body_bytes > 0 || method != "GET") head += "content-length: " + std::to_string(body_bytes) + "\r\n";
   return head + "\r\n";
 }
