@@ -157,6 +157,7 @@ class DiskLoader final : public ModelLoader {
           std::make_unique<text::ChatTemplate>(*source, loaded.tokenizer->bos_text(), loaded.tokenizer->eos_text());
     }
     loaded.model = models::load_language_model(folder, *loaded.device);
+    folder.drop_pages();
   }
 
   const std::int32_t threads_;

@@ -1,0 +1,185 @@
+// The engine on the real weights and the real device: what the fake cannot show.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <random>
+
+#include "base/utf8.h"
+#include "engine/engine.h"
+#include "engine/fake_model.h"
+#include "text/smollm2.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+namespace glia::engine {
+namespace {
+
+using fake::Sink;
+
+class RealModel : public testing::Test {
+ protected:
+  void start(const EngineOptions& options = {}) {
+    engine_ = make_engine(options, clock_);
+    model_ = engine_->acquire(text::smollm2_path());
+  }
+
+  GenerateRequest request(std::string_view question, std::int32_t max_tokens, std::uint64_t seed) const {
+    json::array messages{json::object{{"role", "user"}, {"content", question}}};
+    GenerateRequest r;
+    r.prompt = model_->tokenizer().encode(model_->chat_template()->render({.messages_json = json::serialize(messages)}),
+                                          false);
+    r.max_tokens = max_tokens;
+    r.sampling = {.temperature = 0.9F, .top_p = 0.95F, .repetition_penalty = 1.1F, .seed = seed};
+    if (seed % 3 == 0) r.sampling = {.temperature = 0.0F};
+    return r;
+  }
+
+  std::vector<GenerateRequest> requests() const {
+    std::vector<GenerateRequest> all;
+    const std::vector<std::string> questions = {"Say hello.",
+                                                "What is the capital of France?",
+                                                "Schreibe einen Satz über Käse. 🧀",
+                                                "Count from one to twenty.",
+                                                "Translate \"good morning\" into Japanese.",
+                                                "Write a C function."};
+    for (std::size_t i = 0; i < questions.size(); ++i)
+      all.push_back(request(questions[i], 12 + 2 * static_cast<std::int32_t>(i), i));
+    std::string long_question = "Summarise:";
+    for (int i = 0; i < 30; ++i)
+      long_question += " The lighthouse keeper counted ship number " + std::to_string(i) + ".";
+    all.push_back(request(long_question, 10, 7));
+    return all;
+  }
+
+  std::shared_ptr<Sink> run(const GenerateRequest& r, std::shared_ptr<Generation>* handle = nullptr) {
+    auto sink = std::make_shared<Sink>();
+    auto generation = model_->generate(r, sink);
+    if (handle != nullptr) *handle = std::move(generation);
+    return sink;
+  }
+
+  SystemClock clock_;
+  std::unique_ptr<Engine> engine_;
+  std::shared_ptr<ChatModel> model_;
+};
+
+TEST_F(RealModel, is_what_it_says) {
+  start();
+  EXPECT_EQ(model_->name(), "SmolLM2-135M-Instruct");
+  EXPECT_EQ(model_->context(), 8192);
+  ASSERT_NE(model_->chat_template(), nullptr);
+  EXPECT_EQ(model_->tokenizer().vocab_size(), 49152);
+  EXPECT_EQ(engine_->acquire(text::smollm2_path()), model_);
+  EXPECT_TRUE(engine_->device_name().starts_with("cpu"));
+}
+
+// Alone, in a crowd, in another order, in other batches and pages: the same tokens and the same bytes.
+TEST_F(RealModel, answers_the_same_alone_and_in_a_crowd) {
+  start();
+  std::vector<std::vector<std::int32_t>> tokens;
+  std::vector<std::string> texts;
+  for (const GenerateRequest& r : requests()) {
+    const auto sink = run(r);
+    ASSERT_TRUE(sink->wait().result()) << sink->error()->message();
+    tokens.push_back(sink->tokens());
+    texts.push_back(sink->text());
+    EXPECT_EQ(first_invalid_utf8(texts.back()), std::string::npos);
+    EXPECT_EQ(texts.back(), model_->tokenizer().decode(tokens.back(), true));
+    EXPECT_EQ(sink->result()->usage.prompt_tokens, static_cast<std::int32_t>(r.prompt.size()));
+    EXPECT_EQ(sink->result()->usage.completion_tokens, static_cast<std::int32_t>(tokens.back().size()));
+  }
+  for (const EngineOptions& options :
+       {EngineOptions{}, EngineOptions{.threads = 1, .page_tokens = 7, .max_batch_rows = 19},
+        EngineOptions{.page_tokens = 64, .max_batch_rows = 150, .max_running = 4}}) {
+    model_.reset();
+    start(options);
+    auto all = requests();
+    std::vector<std::size_t> order(all.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::shuffle(order.begin(), order.end(), std::mt19937(static_cast<unsigned>(options.page_tokens)));
+    std::vector<std::shared_ptr<Sink>> sinks(all.size());
+    for (const std::size_t i : order) sinks[i] = run(all[i]);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      ASSERT_TRUE(sinks[i]->wait().result()) << sinks[i]->error()->message();
+      EXPECT_EQ(sinks[i]->tokens(), tokens[i]) << "request " << i;
+      EXPECT_EQ(sinks[i]->text(), texts[i]) << "request " << i;
+    }
+    EXPECT_EQ(engine_->status().at(0).kv_pages_used, 0);
+  }
+}
+
+// The greedy answer of transformers over the same weights, dequantised (AutoModelForCausalLM with gguf_file, float32).
+TEST_F(RealModel, stops_at_stop_strings_and_end_tokens) {
+  start({.math = kernels::MathMode::exact});
+  GenerateRequest r = request("What is the capital of France?", 60, 0);
+  const auto whole = run(r);
+  whole->wait();
+  EXPECT_EQ(whole->result()->reason, FinishReason::stop);
+  EXPECT_EQ(whole->text(), "The capital of France is Paris.");
+  EXPECT_EQ(model_->tokenizer().token_text(whole->tokens().back()), "<|im_end|>");
+  r.stop = {"aris"};
+  const auto cut = run(r);
+  EXPECT_EQ(cut->wait().result()->reason, FinishReason::stop);
+  EXPECT_EQ(cut->text(), "The capital of France is P");
+}
+
+TEST_F(RealModel, a_crowd_of_which_a_third_leaves) {
+  start({.max_batch_rows = 96});
+  std::vector<std::shared_ptr<Sink>> sinks;
+  std::vector<std::shared_ptr<Generation>> handles(32);
+  std::mt19937 random(3);
+  for (std::size_t i = 0; i < 32; ++i)
+    sinks.push_back(run(request("Tell me a story.", 1 + static_cast<std::int32_t>(random() % 16), i), &handles[i]));
+  for (std::size_t i = 0; i < 32; i += 3) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 30));
+    handles[i]->cancel();
+  }
+  for (const auto& sink : sinks) EXPECT_TRUE(sink->wait().result());
+  const ModelStatus status = engine_->status().at(0);
+  EXPECT_EQ(status.kv_pages_used, 0);
+  EXPECT_EQ(status.running + status.queued, 0);
+}
+
+// Peak memory from the first byte of the load to the last token: at most the weights times 1.6 and 200 MB.
+TEST_F(RealModel, memory_stays_within_bounds) {
+  if (kSanitized) return;                         // shadow memory is not the engine's
+  std::ofstream("/proc/self/clear_refs") << "5";  // forget the peak of tests before
+  start();
+  run(request("Tell me a story.", 30, 1))->wait();
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  std::size_t peak_kb = 0;
+  while (status >> word) {
+    if (word == "VmHWM:") status >> peak_kb;
+  }
+  const double weights = static_cast<double>(std::filesystem::file_size(text::smollm2_path()));
+  EXPECT_GT(peak_kb, 0U);
+  EXPECT_LE(static_cast<double>(peak_kb) * 1024, weights * 1.6 + 200e6);
+}
+
+TEST(DiskLoader, names_what_is_wrong_with_a_file) {
+  const SystemClock clock;
+  auto engine = make_engine({}, clock);
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("glia-engine-" + std::to_string(std::random_device{}()));
+  std::filesystem::create_directories(folder / "empty");
+  std::ofstream(folder / "text.gguf") << "this is no model";
+  for (const char* name : {"text.gguf", "empty", "missing.gguf"}) {
+    try {
+      engine->acquire(folder / name);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::model_unavailable);
+      EXPECT_FALSE(error.detail().empty());
+      EXPECT_EQ(error.message().find(folder.string()), std::string::npos);
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace glia::engine
