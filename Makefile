@@ -44,8 +44,8 @@ lint: bootstrap  ## formats, clang-tidy, clippy, tsc, generated files
 generate: bootstrap  ## rewrite what is generated from catalog/
 	@$(ENV) node scripts/generate.mjs
 
-install: build  ## install the binary under PREFIX (default /usr/local)
-	@install -Dm755 $(BUILD)/apps/glia/glia $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/glia
+install: build  ## install glia and glia-dev under PREFIX (default /usr/local)
+	@DESTDIR=$(DESTDIR) scripts/install $(abspath $(or $(PREFIX),/usr/local))
 
 clean:  ## remove what was built (the toolchain and the weights stay)
 	@rm -rf build build-*
