@@ -27,8 +27,10 @@ TEST(ThreadPool, EveryIndexRunsOnce) {
 TEST(ThreadPool, WritesAreVisibleToTheNextCall) {
   ThreadPool pool(4);
   std::vector<std::uint64_t> values(64, 0);
+  std::vector<std::uint64_t> next(64, 0);
   for (int round = 0; round < 5000; round++) {
-    pool.for_each(64, [&](std::uint32_t i, int) { values[i] += values[63 - i] == ~0ULL ? 0 : 1; });
+    pool.for_each(64, [&](std::uint32_t i, int) { next[i] = values[63 - i] + 1; });  // reads what others wrote
+    values.swap(next);
   }
   for (const std::uint64_t v : values) EXPECT_EQ(v, 5000U);
 }
