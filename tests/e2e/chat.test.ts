@@ -86,7 +86,7 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
     });
 
     test("a Durable Object asks", async () => {
-      const question = "Greet Ada in one sentence.";
+      const question = "Welcome a guest named Ada.";
       const expected = await answer_in_terminal(question, 5, 48);
       await charged(async () => {
         const { body } = await world.json<{ greeting: string }>("/api/greeting?name=Ada&seed=5");
@@ -106,8 +106,8 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
     });
 
     test("a cron trigger asks", async () => {
-      const question = "Write a short thought for today.";
-      const expected = await answer_in_terminal(question, 6, 64);
+      const question = "Give me one short piece of advice for today.";
+      const expected = await answer_in_terminal(question, 2, 64);
       await charged(async () => {
         assert.equal((await fetch(`${world.base}/cdn-cgi/handler/scheduled`)).status, 200);
         assert.equal((await world.remembered("scheduled")).answer, expected);
@@ -116,8 +116,8 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
     });
 
     test("a Workflow asks", async () => {
-      const { body } = await world.json<Array<{ question: string }>>("/api/history");
-      const question = `Sum up in one sentence what was asked: ${body.slice(0, 5).map((entry) => entry.question).join(" ")}`;
+      const { body } = await world.json<Array<{ answer: string }>>("/api/history");
+      const question = `Say in one sentence what this text is about: ${body.slice(0, 3).map((entry) => entry.answer).join(" ")}`;
       const expected = await answer_in_terminal(question, 8, 64);
       await charged(async () => {
         const created = await world.post<{ id: string }>("/api/digests", { seed: 8 });
@@ -154,7 +154,7 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
       const { calls } = await world.ledger();
       const lines = world.run.output().split("\n").filter((line) => line.startsWith(`[glia] ${kModel} ← ${kWeights} (stand-in)  `));
       assert.equal(lines.length, calls);
-      for (const line of lines) assert.match(line, / ms to first token, .* tok\/s, \d+ \+ \d+ tokens, \S+ neurons$/);
+      for (const line of lines) assert.match(line, / ms to first token, \S+ tok\/s, \S+ neurons$/);
       assert.match(world.run.output(), /env\.AI +AI +local \(glia, SmolLM2-135M-Instruct for all \d+ model ids\)/);
     });
 

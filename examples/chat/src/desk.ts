@@ -15,7 +15,7 @@ export class Desk extends DurableObject<Env> {
   }
 
   async greet(name: string, seed?: number): Promise<string> {
-    const question = `Greet ${name} in one sentence.`;
+    const question = `Welcome a guest named ${name}.`;
     const { text } = await ask(this.env, { text: question, maxTokens: 48, ...(seed === undefined ? {} : { seed }) });
     await remember(this.env, "durable object", question, text);
     return text;

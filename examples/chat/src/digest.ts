@@ -6,16 +6,16 @@ export interface DigestParams {
   seed?: number;
 }
 
-/** Reads the last questions, has them summed up, keeps the result. */
+/** Reads the last answers, has the model say what they are about, keeps that. */
 export class Digest extends WorkflowEntrypoint<Env, DigestParams> {
-  override async run(event: Readonly<WorkflowEvent<DigestParams>>, step: WorkflowStep): Promise<{ digest: string; questions: number }> {
-    const questions = await step.do("read the history", async () => (await recall(this.env, 5)).map((entry) => entry.question));
-    const text = `Sum up in one sentence what was asked: ${questions.join(" ")}`;
+  override async run(event: Readonly<WorkflowEvent<DigestParams>>, step: WorkflowStep): Promise<{ digest: string; answers: number }> {
+    const answers = await step.do("read the history", async () => (await recall(this.env, 3)).map((entry) => entry.answer));
+    const text = `Say in one sentence what this text is about: ${answers.join(" ")}`;
     const digest = await step.do("sum it up", async () => {
       const { seed } = event.payload;
       return (await ask(this.env, { text, maxTokens: 64, ...(seed === undefined ? {} : { seed }) })).text;
     });
     await step.do("keep it", async () => remember(this.env, "workflow", text, digest));
-    return { digest, questions: questions.length };
+    return { digest, answers: answers.length };
   }
 }

@@ -96,7 +96,7 @@ async function route(request: Request, env: Env, ctx: ExecutionContext): Promise
       return Response.json({ count: await desk(env).count() });
     case "GET /api/greeting": {
       const seed = searchParams.get("seed");
-      return Response.json({ greeting: await desk(env).greet(searchParams.get("name") ?? "the reader", seed === null ? undefined : Number(seed)) });
+      return Response.json({ greeting: await desk(env).greet(searchParams.get("name") ?? "Ada", seed === null ? undefined : Number(seed)) });
     }
     case "POST /api/later":
       await env.LATER.send(await questionOf(request));
@@ -122,8 +122,8 @@ export default {
   },
 
   async scheduled(_controller, env, ctx): Promise<void> {
-    const question = "Write a short thought for today.";
-    ctx.waitUntil(ask(env, { text: question, maxTokens: 64, seed: 6 }).then(({ text }) => remember(env, "scheduled", question, text)));
+    const question = "Give me one short piece of advice for today.";
+    ctx.waitUntil(ask(env, { text: question, maxTokens: 64, seed: 2 }).then(({ text }) => remember(env, "scheduled", question, text)));
   },
 
   async queue(batch, env): Promise<void> {

@@ -78,7 +78,6 @@ export function call_line(event: CallEvent, style: Style): string {
   const facts: string[] = [];
   if (event.first_token_ms != null) facts.push(`${number(event.first_token_ms)} ms to first token`);
   if (event.tokens_per_s != null) facts.push(`${number(event.tokens_per_s)} tok/s`);
-  if (event.prompt_tokens != null && event.completion_tokens != null) facts.push(`${event.prompt_tokens} + ${event.completion_tokens} tokens`);
   if (event.neurons != null) facts.push(`${number(event.neurons)} neurons`);
   const tag = event.status === "cancelled" ? style.yellow("[glia]") : style.green("[glia]");
   return `${tag} ${head}  ${event.status === "cancelled" ? `${style.yellow("cancelled")}, ` : ""}${style.dim(facts.join(", "))}`;
