@@ -60,7 +60,7 @@ void Connection::start(Mode mode) {
       socket_.get_executor(), [self = shared_from_this(), mode]() { return self->run(mode); }, asio::detached);
 }
 
-void Connection::abort() {
+void Connection::close_now() {
   aborted_ = true;
   error_code ec;
   socket_.close(ec);

@@ -49,7 +49,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// Looks at the host's draining flag now.
   void nudge() { wake(); }
   /// Ends it at once, whatever it does.
-  void abort();
+  void close_now();
 
  private:
   using Time = std::chrono::steady_clock::time_point;

@@ -91,7 +91,7 @@ class AsioServer final : public Server {
     const auto none_left = [this] { return accept_ended_ && count_.load() == 0; };
     if (closed_.wait_for(lock, std::chrono::milliseconds(grace_ms), none_left)) return;
     asio::post(io_, [this] {
-      for (Connection* c : connections_) c->abort();
+      for (Connection* c : connections_) c->close_now();
     });
     closed_.wait(lock, none_left);
   }
