@@ -21,6 +21,7 @@ struct Golden {
   std::vector<std::int32_t> prompt;  ///< [p]
   std::vector<std::int32_t> greedy;  ///< [g]
   std::vector<float> logits;         ///< [p + g - 1, vocab], row i follows token i of prompt + greedy
+  std::vector<float> fast_logits;    ///< the same with the fast path's roundings
   std::int64_t vocab = 0;
 
   /// prompt + greedy without the last token: what stands before each row of logits.

@@ -35,6 +35,7 @@ Golden read_golden(const std::string& name) {
   g.prompt = values<std::int32_t>(file, "prompt");
   g.greedy = values<std::int32_t>(file, "greedy");
   g.logits = values<float>(file, "logits");
+  g.fast_logits = values<float>(file, "fast.logits");
   g.vocab = static_cast<std::int64_t>(file.find("logits").value().cols());
   return g;
 }

@@ -11,11 +11,13 @@ Per model, under tests/golden/llama/:
   <name>/config.json, model.safetensors (or shards)   as transformers saves them
   <name>.gguf                                         the same weights as llama.cpp's converter lays them out
   <name>.expected.safetensors                         prompt [p] I32, greedy [64] I32, logits [p + 63, vocab] F32:
-                                                      row i follows token i of prompt + greedy
+                                                      row i follows token i of prompt + greedy;
+                                                      fast.logits, the same tokens with what the fast path rounds
 `quant.gguf` has no folder: its weights exist only in GGUF's quantised types, and transformers ran on what the gguf
 package makes of them.
 """
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.models.llama import modeling_llama
 from transformers.utils import logging
 
 HERE = pathlib.Path(__file__).parent / "llama"
@@ -100,9 +103,43 @@ def run(model, prompt):
     return ids[len(prompt):], logits.float().numpy(), margin
 
 
-def save_expected(name, prompt, greedy, logits):
+def int8_blocks(x):
+    """x rounded to whole multiples of largest / 127 in every block of 32."""
+    blocks = x.reshape(*x.shape[:-1], -1, 32)
+    scale = blocks.abs().amax(-1, keepdim=True) / 127
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    return (torch.round(blocks / scale) * scale).reshape(x.shape)
+
+
+@contextlib.contextmanager
+def fast_path(model, quantised):
+    """What the fast path rounds: inputs of products with quantised weights to int8, keys and values to float16."""
+    hooks = []
+    for name, module in model.named_modules():
+        if name in quantised:
+            hooks.append(module.register_forward_pre_hook(lambda _, args: (int8_blocks(args[0]),)))
+        if name.endswith("v_proj"):
+            hooks.append(module.register_forward_hook(lambda _, args, out: out.half().float()))
+    rotate = modeling_llama.apply_rotary_pos_emb
+
+    def rotate_and_round(*args, **kwargs):
+        q, k = rotate(*args, **kwargs)
+        return q, k.half().float()
+
+    modeling_llama.apply_rotary_pos_emb = rotate_and_round
+    yield
+    modeling_llama.apply_rotary_pos_emb = rotate
+    for hook in hooks:
+        hook.remove()
+
+
+def save_expected(name, model, prompt, greedy, logits, quantised=()):
+    with torch.no_grad(), fast_path(model, quantised):
+        fast = model(torch.tensor([prompt + greedy[:-1]])).logits[0].numpy()
+    print(f"  the fast path's error: {np.sqrt(((fast - logits) ** 2).mean() / (logits ** 2).mean()):.5f} of the logits' rms")
     save_file({"prompt": np.array(prompt, np.int32), "greedy": np.array(greedy, np.int32),
-               "logits": np.ascontiguousarray(logits, np.float32)}, HERE / f"{name}.expected.safetensors")
+               "logits": np.ascontiguousarray(logits, np.float32), "fast.logits": np.ascontiguousarray(fast, np.float32)},
+              HERE / f"{name}.expected.safetensors")
 
 
 def permute(w, heads):
@@ -168,20 +205,26 @@ def heads_of(config, gguf_name):
     return {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}.get(gguf_name)
 
 
-def write_gguf(path, model):
+def write_gguf(path, model, dtype):
+    """Matrices in BF16 where the weights are, else in F32."""
     config = model.config
     state = {k: v.float().numpy() for k, v in model.state_dict().items()}
     w = gguf_writer(path, config)
+    qtype = Q.BF16 if dtype == "bfloat16" else Q.F32
+
+    def add_matrix(name, values):
+        w.add_tensor(name, gguf.quants.quantize(np.ascontiguousarray(values), qtype), raw_dtype=qtype)
+
     scaling = config.rope_parameters["rope_type"]
     if scaling == "linear":
         w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         w.add_rope_scaling_factor(config.rope_parameters["factor"])
     if scaling == "llama3":
         w.add_tensor("rope_freqs.weight", rope_divisors(config))
-    w.add_tensor("token_embd.weight", state["model.embed_tokens.weight"])
+    add_matrix("token_embd.weight", state["model.embed_tokens.weight"])
     w.add_tensor("output_norm.weight", state["model.norm.weight"])
     if not config.tie_word_embeddings:
-        w.add_tensor("output.weight", state["lm_head.weight"])
+        add_matrix("output.weight", state["lm_head.weight"])
     for i in range(config.num_hidden_layers):
         hf = f"model.layers.{i}."
         w.add_tensor(f"blk.{i}.attn_norm.weight", state[hf + "input_layernorm.weight"])
@@ -189,7 +232,7 @@ def write_gguf(path, model):
         for a, b in LAYER:
             t = state[hf + a + ".weight"]
             heads = heads_of(config, b)
-            w.add_tensor(f"blk.{i}.{b}.weight", np.ascontiguousarray(permute(t, heads)) if heads else t)
+            add_matrix(f"blk.{i}.{b}.weight", permute(t, heads) if heads else t)
     finish(w)
 
 
@@ -286,16 +329,18 @@ def main():
 
         (_, model), prompt, greedy, logits = first_good(make, spec["vocab_size"])
         if also_gguf:
-            write_gguf(HERE / f"{name}.gguf", model)
+            write_gguf(HERE / f"{name}.gguf", model, dtype)
+        save_expected(name, model, prompt, greedy, logits)
         model.to(getattr(torch, dtype)).save_pretrained(HERE / name, max_shard_size=shard or "5GB")
         (HERE / name / "generation_config.json").unlink(missing_ok=True)
         config = json.loads((HERE / name / "config.json").read_text())
         (HERE / name / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
-        save_expected(name, prompt, greedy, logits)
     print("quant")
     (config, model, tensors), prompt, greedy, logits = first_good(make_quant, QUANT["vocab_size"])
     write_quant(config, model, tensors)
-    save_expected("quant", prompt, greedy, logits)
+    quantised = {"lm_head"} | {f"model.layers.{i}.{a}" for i in range(config.num_hidden_layers)
+                               for (a, _), qtype in zip(LAYER, QUANT_TYPES[i]) if qtype not in (Q.F16, Q.BF16)}
+    save_expected("quant", model, prompt, greedy, logits, quantised)
     for path in HERE.rglob("*.*"):
         path.chmod(0o644)
 
