@@ -70,6 +70,7 @@ void Reply::send(int status, std::string_view content_type, std::string body) {
 }
 
 void Reply::error(const Error& error, std::string_view param) {
+  set_error(error);
   ErrorAnswer answer = error_answer(dialect_, error, param);
   if (answer.retry_after_s > 0) add_header("retry-after", std::to_string(answer.retry_after_s));
   json(answer.status, std::move(answer.body));
@@ -132,6 +133,7 @@ void Reply::log(int status) {
               {"ms", milliseconds(ms)},
               {"model", model_.empty() ? "-" : model_},
               {"tokens", tokens_.empty() ? "-" : tokens_},
+              {"code", code_ == 0 ? "-" : std::to_string(code_)},
               {"id", id_}});
 }
 

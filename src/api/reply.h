@@ -1,8 +1,8 @@
 // One request's answer, with what every answer carries: ids, CORS headers, a log line, a count. Dialects answer through
 // it and never touch the responder.
 //
-// The log line says method, path, status, milliseconds, model and tokens: no query string, no body, no prompt.
-// Thread rule: methods from any thread, one after another; on_leave's callback comes from the I/O thread.
+// The log line says method, path, status, milliseconds, model, tokens and an error's code: no query string, no body, no
+// prompt. Thread rule: methods from any thread, one after another; on_leave's callback comes from the I/O thread.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,9 @@ namespace glia::api {
 
 inline constexpr std::string_view kJson = "application/json";  ///< exactly: workerd compares it whole
 
+/// Printable ASCII of what a client sent, cut to `most` bytes: for logs and headers.
+std::string printable(std::string_view text, std::size_t most = 200);
+
 class Reply final : public EventStream, public std::enable_shared_from_this<Reply> {
  public:
   static std::shared_ptr<Reply> make(std::shared_ptr<Context> context, const http::Request& request,
@@ -30,9 +33,11 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   void set_dialect(Dialect dialect) { dialect_ = dialect; }
   /// For every answer that follows.
   void add_header(std::string name, std::string value);
-  /// For the log line.
+  /// For the log line: what a forwarded call asked for, instead of the address it was forwarded to.
+  void set_path(std::string_view path) { path_ = printable(path); }
   void set_model(std::string_view model) { model_ = model; }
   void set_tokens(std::int64_t prompt, std::int64_t completion);
+  void set_error(const Error& error) { code_ = cloudflare_code(error.code()); }
   /// Answers that are asked for all the time (health, metrics) are logged at debug level.
   void set_quiet() { quiet_ = true; }
 
@@ -66,6 +71,7 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   http::Headers extra_;
   Dialect dialect_ = Dialect::admin;
   int status_ = 0;
+  int code_ = 0;
   std::string model_;
   std::string tokens_;
   bool quiet_ = false;
@@ -74,8 +80,5 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   bool logged_ = false;
   std::function<void()> leave_;
 };
-
-/// Printable ASCII of what a client sent, cut to `most` bytes: for logs and headers.
-std::string printable(std::string_view text, std::size_t most = 200);
 
 }  // namespace glia::api

@@ -63,6 +63,7 @@ class Sink final : public tasks::RunSink {
     if (error.code() == ErrorCode::no_such_model) log_nearest();
     count("error", {});
     if (begun_) {
+      reply_->set_error(error);
       reply_->write(error_event(reply_->dialect(), error));
       reply_->end();
     } else {

@@ -67,7 +67,7 @@ class AsioServer final : public Server {
     };
     listen(options);
     asio::co_spawn(io_, accept(), asio::detached);
-    thread_ = std::thread([this] { io_.run(); });
+    thread_ = std::thread([this] { run(); });
   }
 
   ~AsioServer() override {
@@ -97,6 +97,18 @@ class AsioServer final : public Server {
   }
 
  private:
+  /// Only memory can be short in an operation's own callback; the others go on.
+  void run() {
+    for (;;) {
+      try {
+        io_.run();
+        return;
+      } catch (const std::exception&) {
+        log::error("an operation was dropped: out of memory");
+      }
+    }
+  }
+
   void listen(const ServerOptions& options) {
     const tcp::endpoint endpoint = resolve(io_, options);
     error_code ec;
@@ -124,7 +136,11 @@ class AsioServer final : public Server {
       const std::size_t open = connections_.size();
       if (open >= host_.options.max_connections + kRefusedAtOnce) continue;  // the socket closes here
       const auto mode = open < host_.options.max_connections ? Connection::Mode::serve : Connection::Mode::refuse;
-      std::make_shared<Connection>(std::move(socket), host_)->start(mode);
+      try {
+        std::make_shared<Connection>(std::move(socket), host_)->start(mode);
+      } catch (const std::exception&) {
+        log::error("a connection was not taken: out of memory");
+      }
     }
     const std::lock_guard lock(mutex_);
     accept_ended_ = true;

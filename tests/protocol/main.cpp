@@ -1,10 +1,12 @@
 // Runs the text-file protocol tests: against http and api on a fake Runner, or against the server at --url.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "api/app.h"
@@ -90,7 +92,7 @@ std::string run_case(const Case& c, const std::string& base, Kept& kept) {
 }
 
 struct FakeServer {
-  FakeServer() {
+  explicit FakeServer(std::uint16_t port = 0) {
     api::Services services;
     services.runner = &runner;
     services.catalog = &catalog;
@@ -125,6 +127,7 @@ struct FakeServer {
     };
     app = std::make_unique<api::App>(services, api::AppInfo{"9.9.9", "cpu fake", "tiny", "127.0.0.1"});
     http::ServerOptions options;
+    options.port = port;
     options.max_body_bytes = 1 << 20;
     options.refusal = app->refusal();
     server = http::Server::start(options, app->handler());
@@ -166,6 +169,14 @@ int run_all(std::string base, const std::string& filter) {
   return failed == 0 && passed > 0 ? 0 : 1;
 }
 
+/// For trying clients by hand: serves until it is killed.
+int serve(const std::string& port) {
+  const FakeServer fake(static_cast<std::uint16_t>(std::stoul(port)));
+  std::printf("a fake Runner answers at http://127.0.0.1:%d\n", fake.server->port());
+  std::fflush(stdout);
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
 }  // namespace
 }  // namespace glia::protocol
 
@@ -176,8 +187,9 @@ int main(int argc, char** argv) {
     if (std::string_view(argv[i]) == "--filter") filter = argv[i + 1];
   }
   while (base.ends_with('/')) base.pop_back();
-  glia::log::configure(glia::log::Level::error, false);
   try {
+    if (argc == 3 && std::string_view(argv[1]) == "--serve") return glia::protocol::serve(argv[2]);
+    glia::log::configure(glia::log::Level::error, false);
     return glia::protocol::run_all(base, filter);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());

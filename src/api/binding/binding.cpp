@@ -48,7 +48,7 @@ void unwrap(http::Request& request, std::string& host) {
   request.headers = std::move(headers);
 }
 
-Call read_call(const Context& context, http::Request request) {
+Call read_call(const Context& context, Reply& reply, http::Request request) {
   Call call;
   if (request.path.starts_with(kBind)) {
     const std::string id = request.path.substr(kBind.size());
@@ -62,6 +62,7 @@ Call read_call(const Context& context, http::Request request) {
   call.websocket = has_upgrade(request);
   if (request.header("mf-url")) {
     unwrap(request, call.host);
+    reply.set_path(request.path);
   } else {
     call.host = host_name(request.header("host").value_or(""));
   }
@@ -108,9 +109,9 @@ void models(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply
 
 /// The paths of classes that this version does not serve, each with the name its user knows.
 void refuse_feature(std::string_view path) {
-  if (path.starts_with("/to-everything/")) throw Error(ErrorCode::not_served, "toMarkdown() is not served yet");
-  if (path.starts_with("/autorag/")) throw Error(ErrorCode::not_served, "AutoRAG (AI Search) is not served");
-  if (path.starts_with("/ai-gateway/")) throw Error(ErrorCode::not_served, "AI Gateway calls are not served yet");
+  if (path.starts_with("/to-everything/")) throw Error(ErrorCode::not_served, "toMarkdown()");
+  if (path.starts_with("/autorag/")) throw Error(ErrorCode::not_served, "AutoRAG (AI Search)");
+  if (path.starts_with("/ai-gateway/")) throw Error(ErrorCode::not_served, "calls of an AI Gateway");
   throw Error(ErrorCode::no_route, "no binding asks for " + printable(path));
 }
 
@@ -119,11 +120,11 @@ void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>
   const bool is_run = path == "/run" || path == "/ai-gateway/run";
   if (call.host == "vector-search") {
     reply->set_dialect(Dialect::vectorize);
-    throw Error(ErrorCode::not_served, "Vectorize is not served yet");
+    throw Error(ErrorCode::not_served, "Vectorize");
   }
   reply->set_dialect(is_run ? Dialect::binding : Dialect::binding_other);
   if (is_run && call.websocket) {
-    throw Error(ErrorCode::not_served, "WebSocket runs (options.websocket) are not served yet");
+    throw Error(ErrorCode::not_served, "WebSocket runs (options.websocket)");
   }
   if (is_run) {
     if (call.request.method != "POST") throw Error(ErrorCode::method_not_allowed, "a run is a POST");
@@ -155,7 +156,7 @@ void serve_binding(const std::shared_ptr<Context>& context, const std::shared_pt
   }
   const auto shared = std::make_shared<http::Request>(std::move(request));
   run_job(context, reply, body_bytes,
-          [context, reply, shared] { route(context, reply, read_call(*context, std::move(*shared))); });
+          [context, reply, shared] { route(context, reply, read_call(*context, *reply, std::move(*shared))); });
 }
 
 }  // namespace glia::api

@@ -68,7 +68,7 @@ void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>
   }
   for (const std::string_view known : {"completions", "embeddings", "responses", "images/", "audio/", "files",
                                        "batches", "moderations", "fine_tuning/"}) {
-    if (path.starts_with(known)) throw Error(ErrorCode::not_served, "/v1/" + printable(path) + " is not served yet");
+    if (path.starts_with(known)) throw Error(ErrorCode::not_served, "/v1/" + printable(path));
   }
   throw Error(ErrorCode::no_route, "/v1/" + printable(path) + " is not served by Glia");
 }
