@@ -16,8 +16,7 @@ namespace {
 
 constexpr std::size_t kBlock = 512;
 constexpr std::size_t kLanes = 16;
-constexpr std::uint32_t kDigitBits = 8;
-constexpr std::uint32_t kDigitMask = (1U << kDigitBits) - 1U;
+constexpr int kDigitBits = 8;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // exp(x) for x in [-87, 0], relative error below 2e-7; -infinity, NaN and anything below -87 give 0. Branch-free so
@@ -106,7 +105,8 @@ SamplerScratch::SamplerScratch(std::int32_t vocab) {
   block_max_.resize(block_mass_.size());
   ids_.resize(n + 1);  // one more: the gather below writes before it decides
   kept_.resize(n + 1);
-  bins_.resize(kDigitMask + 1);
+  inside_.resize(n + 1);
+  bins_.resize(std::size_t{1} << kDigitBits);
 }
 
 Sampler::Sampler(const Sampling& sampling, std::uint64_t seed, std::span<const std::int32_t> prompt, std::int32_t vocab,
@@ -161,30 +161,70 @@ struct Candidates {
   double mass = 0;
 };
 
-// Candidates of at least `least`, from the blocks that can hold one.
+struct Share {
+  std::size_t count = 0;
+  double mass = 0;
+};
+
+// Adds what of these weights is at least `least`.
+void measure(std::span<const float> weights, float least, Share& share) {
+  std::array<float, kLanes> sums{};
+  std::array<std::int32_t, kLanes> counts{};
+  std::size_t i = 0;
+  for (; i + kLanes <= weights.size(); i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      const float w = weights[i + j];
+      sums[j] += w >= least ? w : 0.0F;
+      counts[j] += w >= least ? 1 : 0;
+    }
+  }
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    share.mass += static_cast<double>(sums[j]);
+    share.count += static_cast<std::size_t>(counts[j]);
+  }
+  for (; i < weights.size(); ++i) {
+    if (weights[i] < least) continue;
+    share.mass += static_cast<double>(weights[i]);
+    ++share.count;
+  }
+}
+
+// Calls `visit` with the bounds of every block that holds a weight of at least `least`.
+template <typename Visit>
+void for_blocks(std::span<const float> weights, std::span<const float> block_max, float least, Visit visit) {
+  for (std::size_t b = 0; b < block_max.size(); ++b) {
+    if (block_max[b] >= least) visit(b * kBlock, std::min((b + 1) * kBlock, weights.size()));
+  }
+}
+
+// The candidates of at least `least`.
 void gather(Candidates& out, std::span<const float> weights, std::span<const float> block_max, float least) {
   std::size_t n = 0;
-  for (std::size_t b = 0; b < block_max.size(); ++b) {
-    if (block_max[b] < least) continue;
-    const std::size_t end = std::min((b + 1) * kBlock, weights.size());
-    for (std::size_t i = b * kBlock; i < end; ++i) {
+  Share share;
+  for_blocks(weights, block_max, least, [&](std::size_t first, std::size_t end) {
+    measure(weights.subspan(first, end - first), least, share);
+    for (std::size_t i = first; i < end; ++i) {
       out.ids[n] = static_cast<std::int32_t>(i);
       out.weights[n] = weights[i];
       n += weights[i] >= least ? 1 : 0;
     }
-  }
+  });
   out.count = n;
-  out.mass = 0;
-  for (std::size_t i = 0; i < n; ++i) out.mass += static_cast<double>(out.weights[i]);
+  out.mass = share.mass;
 }
 
-// Gathers from the top until the candidates suffice; the last stage takes every weight above 0.
+constexpr float kLeast = std::numeric_limits<float>::min();  // every weight that is not 0
+
+// A weight, not far below what is needed, of which `enough` holds; kLeast when only everything is enough.
 template <typename Enough>
-void gather_until(Candidates& out, std::span<const float> weights, std::span<const float> block_max, Enough enough) {
-  for (const float least : {0x1p-7F, 0x1p-14F, 0x1p-24F, std::numeric_limits<float>::min()}) {
-    gather(out, weights, block_max, least);
-    if (enough(out)) return;
+float threshold(std::span<const float> weights, std::span<const float> block_max, Enough enough) {
+  for (const float least : {0x1p-5F, 0x1p-9F, 0x1p-15F, 0x1p-24F}) {
+    Share share;
+    for_blocks(weights, block_max, least,
+               [&](std::size_t first, std::size_t end) { measure(weights.subspan(first, end - first), least, share); });
+    if (enough(share)) return least;
   }
+  return kLeast;
 }
 
 void keep_if_at_least(Candidates& c, float least) {
@@ -200,55 +240,72 @@ void keep_if_at_least(Candidates& c, float least) {
   c.count = n;
 }
 
-// Keeps the smallest set of largest weights that reaches `count` members or `mass`, at least one. Radix selection over
-// the bits of the weights (positive floats order as their bits do): four passes, whatever the input.
+// The weight at which the largest ones reach `count` members or `mass`, and what lies above it.
+struct Cut {
+  float weight = 0;
+  Share above;
+};
+
+// Radix selection over the bits of the weights (positive floats order as their bits do). The first digit spans the
+// range that occurs, later ones look only at the bin that holds the cut, copied to `inside`: one pass and a bit,
+// whatever the input. Where rounding keeps the mass from being reached, the cut is the bottom of a bin.
 template <typename Bin>
-void keep_top(Candidates& c, std::vector<Bin>& bins, std::size_t count, double mass) {
-  std::uint32_t prefix = 0;  // bits of the cut found so far
-  std::uint32_t mask = 0;
-  std::size_t ranked = 0;  // members and mass above the cut's bin
-  double ranked_mass = 0;
-  for (std::uint32_t shift = 32; shift > 0;) {
-    shift -= kDigitBits;
+Cut find_cut(std::span<const float> weights, std::span<float> inside, std::vector<Bin>& bins, std::size_t count,
+             double mass) {
+  const auto bits_of = [](float w) { return std::bit_cast<std::uint32_t>(w); };
+  const auto [low, high] = std::minmax_element(weights.begin(), weights.end());
+  std::uint32_t base = bits_of(*low);
+  int width = std::bit_width(bits_of(*high) - base);
+  Share above;
+  while (true) {
+    const int shift = std::max(width - kDigitBits, 0);
     std::fill(bins.begin(), bins.end(), Bin{});
-    for (std::size_t i = 0; i < c.count; ++i) {
-      const std::uint32_t bits = std::bit_cast<std::uint32_t>(c.weights[i]);
-      if ((bits & mask) != prefix) continue;
-      Bin& bin = bins[(bits >> shift) & kDigitMask];
-      bin.mass += static_cast<double>(c.weights[i]);
+    for (const float w : weights) {
+      Bin& bin = bins[(bits_of(w) - base) >> shift];
+      bin.mass += static_cast<double>(w);
       ++bin.count;
     }
-    std::uint32_t digit = kDigitMask;
-    while (digit > 0) {
+    std::uint32_t digit = (1U << kDigitBits) - 1U;
+    for (; digit > 0; --digit) {
       const Bin& bin = bins[digit];
-      const bool reached = bin.count > 0 && (ranked + bin.count >= count || ranked_mass + bin.mass >= mass);
-      if (reached) break;
-      ranked += bin.count;
-      ranked_mass += bin.mass;
-      --digit;
+      if (bin.count > 0 && (above.count + bin.count >= count || above.mass + bin.mass >= mass)) break;
+      above.count += bin.count;
+      above.mass += bin.mass;
     }
-    prefix |= digit << shift;
-    mask |= kDigitMask << shift;
+    const std::uint32_t next = base + (digit << shift);
+    if (shift == 0 || bins[digit].count == 0) return {std::bit_cast<float>(next), above};
+    std::size_t n = 0;
+    for (const float w : weights) {  // in place from the second time on: never ahead of what is read
+      inside[n] = w;
+      n += ((bits_of(w) - base) >> shift) == digit ? 1 : 0;
+    }
+    weights = inside.first(n);
+    base = next;
+    width = shift;
   }
-  // Everything above the cut, and of those equal to it the lowest ids until the set suffices.
-  const float cut = std::bit_cast<float>(prefix);
+}
+
+// Keeps the smallest set of largest weights that reaches `count` members or `mass`, at least one; of equal ones the
+// lowest ids.
+template <typename Bin>
+void keep_top(Candidates& c, std::span<float> inside, std::vector<Bin>& bins, std::size_t count, double mass) {
+  const Cut cut = find_cut(std::span<const float>(c.weights.first(c.count)), inside, bins, count, mass);
+  Share kept = cut.above;
   std::size_t n = 0;
-  double kept_mass = 0;
   for (std::size_t i = 0; i < c.count; ++i) {
     const float w = c.weights[i];
-    if (w < cut) continue;
-    if (w == cut) {
-      if (ranked > 0 && (ranked >= count || ranked_mass >= mass)) continue;
-      ++ranked;
-      ranked_mass += static_cast<double>(w);
+    bool keep = w > cut.weight;
+    if (w == cut.weight && (kept.count == 0 || (kept.count < count && kept.mass < mass))) {
+      keep = true;
+      ++kept.count;
+      kept.mass += static_cast<double>(w);
     }
     c.ids[n] = c.ids[i];
     c.weights[n] = w;
-    kept_mass += static_cast<double>(w);
-    ++n;
+    n += keep ? 1 : 0;
   }
   c.count = n;
-  c.mass = kept_mass;
+  c.mass = kept.mass;
 }
 
 // The id whose running sum passes u times the whole; blocks first, then inside one.
@@ -308,18 +365,22 @@ std::int32_t Sampler::sample(std::span<float> logits, std::uint64_t index, Sampl
   constexpr double kNoMass = std::numeric_limits<double>::infinity();
   constexpr std::size_t kNoCount = std::numeric_limits<std::size_t>::max();
   const double share = static_cast<double>(sampling_.top_p);
+  const std::span<const float> weights(scratch.weights_);
+  const std::span<const float> block_max(scratch.block_max_);
   Candidates c{scratch.ids_, scratch.kept_};
   if (top_k) {
     const auto k = static_cast<std::size_t>(sampling_.top_k);
-    gather_until(c, scratch.weights_, scratch.block_max_, [k](const Candidates& x) { return x.count >= k; });
-    keep_top(c, scratch.bins_, k, kNoMass);
+    const auto enough = [k](const Share& s) { return s.count >= k; };
+    gather(c, weights, block_max, threshold(weights, block_max, enough));
+    keep_top(c, scratch.inside_, scratch.bins_, k, kNoMass);
     total = c.mass;
   } else if (top_p) {
-    gather_until(c, scratch.weights_, scratch.block_max_, [&](const Candidates& x) { return x.mass >= share * total; });
+    const auto enough = [&](const Share& s) { return s.mass >= share * total; };
+    gather(c, weights, block_max, threshold(weights, block_max, enough));
   } else {
-    gather(c, scratch.weights_, scratch.block_max_, std::max(sampling_.min_p, std::numeric_limits<float>::min()));
+    gather(c, weights, block_max, std::max(sampling_.min_p, kLeast));
   }
-  if (top_p) keep_top(c, scratch.bins_, kNoCount, share * total);
+  if (top_p) keep_top(c, scratch.inside_, scratch.bins_, kNoCount, share * total);
   if (sampling_.min_p > 0.0F) keep_if_at_least(c, sampling_.min_p);
   return draw(c, u);
 }

@@ -43,6 +43,7 @@ class SamplerScratch {
   std::vector<float> block_max_;    // [ceil(vocab / block)]
   std::vector<std::int32_t> ids_;   // candidates, ascending
   std::vector<float> kept_;         // their weights
+  std::vector<float> inside_;       // of these, what the selection still looks at
   std::vector<Bin> bins_;           // histogram of the radix selection
 };
 
