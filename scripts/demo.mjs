@@ -53,7 +53,11 @@ async function json(url, init) {
   return body;
 }
 
-const post = (body) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+const post = (body) => ({
+  method: "POST",
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify(body),
+});
 
 /** Writes words as soon as they are whole, wrapped at the terminal's width. */
 class Typewriter {
@@ -124,19 +128,37 @@ class Dev {
   #text = "";
   constructor(state, glia_port) {
     const program = process.env.GLIA_BIN ?? join(root, "build/apps/glia/glia");
-    if (!existsSync(program)) throw new Error(`there is no ${program}; build it first (make demo does), or set GLIA_BIN`);
+    if (!existsSync(program))
+      throw new Error(`there is no ${program}; build it first (make demo does), or set GLIA_BIN`);
     const { GLIA_URL: _, ...env } = process.env;
     this.process = spawn(
       process.execPath,
-      [join(root, "npm/glia-dev/bin/glia-dev.js"), "--glia-port", String(glia_port), "--port", "0", "--inspector-port", "0", "--persist-to", join(state, "worker")],
+      [
+        join(root, "npm/glia-dev/bin/glia-dev.js"),
+        "--glia-port",
+        String(glia_port),
+        "--port",
+        "0",
+        "--inspector-port",
+        "0",
+        "--persist-to",
+        join(state, "worker"),
+      ],
       {
         cwd: join(root, "examples/chat"),
-        env: { ...env, GLIA_BIN: program, GLIA_DATA: join(state, "ledger"), XDG_STATE_HOME: join(state, "logs"), NO_COLOR: "1" },
+        env: {
+          ...env,
+          GLIA_BIN: program,
+          GLIA_DATA: join(state, "ledger"),
+          XDG_STATE_HOME: join(state, "logs"),
+          NO_COLOR: "1",
+        },
         stdio: ["ignore", "pipe", "pipe"],
       },
     );
     this.exited = new Promise((done) => this.process.on("close", (code, signal) => done(code ?? signal)));
-    for (const stream of [this.process.stdout, this.process.stderr]) stream.setEncoding("utf8").on("data", (chunk) => this.#take(chunk));
+    for (const stream of [this.process.stdout, this.process.stderr])
+      stream.setEncoding("utf8").on("data", (chunk) => this.#take(chunk));
   }
 
   #take(chunk) {
@@ -174,7 +196,9 @@ async function tour(base, glia) {
   const models = await json(`${glia}/glia/v1/models`);
   const model = models.find((entry) => entry.id === "@cf/meta/llama-3.1-8b-instruct") ?? models[0];
   if (!model) throw new Error("Glia serves no model");
-  process.stdout.write(`\n${bold("env.AI")} answers ${model.id} from ${bold(model.weights)}${model.stand_in ? " (a stand-in)" : ""}, on this machine.\n`);
+  process.stdout.write(
+    `\n${bold("env.AI")} answers ${model.id} from ${bold(model.weights)}${model.stand_in ? " (a stand-in)" : ""}, on this machine.\n`,
+  );
 
   await step("The page", async () => {
     const page = await fetch(base);
@@ -199,11 +223,15 @@ async function tour(base, glia) {
     ["POST /api/stream, as fetch asks", (body) => [`${base}/api/stream`, post(body)]],
   ]) {
     await step(`A streamed answer: ${how}`, async () => {
-      const { usage, first } = await type_stream(...init({ question: "Write a short poem about a lighthouse.", seed: 1, max_tokens: 72 }));
+      const { usage, first } = await type_stream(
+        ...init({ question: "Write a short poem about a lighthouse.", seed: 1, max_tokens: 72 }),
+      );
       return `${usage.completion_tokens} tokens, the first after ${Math.round(first)} ms`;
     });
   }
-  await step("A Durable Object that asks: GET /api/greeting", async () => say((await json(`${base}/api/greeting?name=Ada&seed=1`)).greeting));
+  await step("A Durable Object that asks: GET /api/greeting", async () =>
+    say((await json(`${base}/api/greeting?name=Ada&seed=1`)).greeting),
+  );
   await step("A Queue: POST /api/later", async () => {
     await json(`${base}/api/later`, post({ question: "Name three fruits.", seed: 2, max_tokens: 32 }));
     say((await until_answered(base, "queue")).answer);
@@ -225,7 +253,8 @@ async function tour(base, glia) {
   await step("The history from D1, exported to R2, downloaded", async () => {
     const made = await json(`${base}/api/exports`, { method: "POST" });
     const entries = await json(`${base}${made.url}`);
-    if (entries.length !== made.entries || entries.length < 7) throw new Error(`${entries.length} of ${made.entries} entries`);
+    if (entries.length !== made.entries || entries.length < 7)
+      throw new Error(`${entries.length} of ${made.entries} entries`);
     return `${made.name}, ${entries.length} entries`;
   });
   await step("The ledger", async () => {
@@ -248,12 +277,16 @@ async function main() {
     process.stdout.write(`${bold("examples/chat")} under its own wrangler, through glia-dev\n`);
     dev = new Dev(state, glia_port);
     const port = (await dev.find(/Ready on http:\/\/[^\s]*:(\d+)/, 60_000))[1];
-    const telling = dev.lines.filter((line) => /^\[glia\]|wrangler \d|env\.AI /.test(line)).map((line) => line.trim().replaceAll(/ {3,}/g, "   "));
+    const telling = dev.lines
+      .filter((line) => /^\[glia\]|wrangler \d|env\.AI /.test(line))
+      .map((line) => line.trim().replaceAll(/ {3,}/g, "   "));
     for (const line of new Set(telling)) process.stdout.write(`${dim(line)}\n`);
     process.stdout.write(dim(`ready after ${seconds(started)}\n`));
     await tour(`http://127.0.0.1:${port}`, glia);
     const calls = dev.lines.filter((line) => /^\[glia\] .*neurons/.test(line));
-    process.stdout.write(`\n${bold("What glia-dev printed, a line per call")}\n${calls.map((line) => dim(line)).join("\n")}\n`);
+    process.stdout.write(
+      `\n${bold("What glia-dev printed, a line per call")}\n${calls.map((line) => dim(line)).join("\n")}\n`,
+    );
   } catch (error) {
     failures++;
     process.stdout.write(`\n${red(error.message)}\n`);
@@ -264,7 +297,10 @@ async function main() {
       const code = await dev.end();
       let alive = true;
       for (let tries = 0; alive && tries < 200; tries++) {
-        alive = await fetch(`${glia}/version`).then(() => true, () => false);
+        alive = await fetch(`${glia}/version`).then(
+          () => true,
+          () => false,
+        );
         if (alive) await delay(50);
       }
       if (code !== 130 || alive) {
@@ -274,7 +310,11 @@ async function main() {
     }
     rmSync(state, { recursive: true, force: true, maxRetries: 5 });
   }
-  process.stdout.write(failures === 0 ? `\n${green("Everything answered")}, and everything that was started has ended: ${seconds(started)}.\n` : `\n${red(`${failures} failed`)}\n`);
+  process.stdout.write(
+    failures === 0
+      ? `\n${green("Everything answered")}, and everything that was started has ended: ${seconds(started)}.\n`
+      : `\n${red(`${failures} failed`)}\n`,
+  );
   return failures === 0 ? 0 : 1;
 }
 

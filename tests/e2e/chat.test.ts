@@ -3,7 +3,17 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { answer_in_terminal, count_completion, count_prompt, kModel, kPrice, kWeights, World, type UsageRow, type WranglerName } from "./world.ts";
+import {
+  answer_in_terminal,
+  count_completion,
+  count_prompt,
+  kModel,
+  kPrice,
+  kWeights,
+  World,
+  type UsageRow,
+  type WranglerName,
+} from "./world.ts";
 
 interface ChatAnswer {
   answer: string;
@@ -13,7 +23,10 @@ interface ChatAnswer {
 }
 
 function close(actual: number, expected: number, what: string): void {
-  assert.ok(Math.abs(actual - expected) <= 1e-6 * Math.max(1, Math.abs(expected)), `${what}: ${actual}, expected ${expected}`);
+  assert.ok(
+    Math.abs(actual - expected) <= 1e-6 * Math.max(1, Math.abs(expected)),
+    `${what}: ${actual}, expected ${expected}`,
+  );
 }
 
 for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
@@ -46,7 +59,10 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
         const { status, body } = await world.post<ChatAnswer>("/api/chat", asked);
         assert.equal(status, 200);
         assert.deepEqual([body.answer, body.cached], [expected, false]);
-        const counted = { prompt: count_prompt(asked.question), completion: count_completion(body.answer, asked.max_tokens) };
+        const counted = {
+          prompt: count_prompt(asked.question),
+          completion: count_completion(body.answer, asked.max_tokens),
+        };
         assert.deepEqual(body.usage, { promptTokens: counted.prompt, completionTokens: counted.completion });
         return [counted];
       });
@@ -65,14 +81,20 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
         assert.equal(streamed.text.trim(), body.answer);
         assert.equal(streamed.done, 1);
         const counted = { prompt: count_prompt(question), completion: count_completion(streamed.text, 40) };
-        assert.deepEqual(streamed.usage, { prompt_tokens: counted.prompt, completion_tokens: counted.completion, total_tokens: counted.prompt + counted.completion });
+        assert.deepEqual(streamed.usage, {
+          prompt_tokens: counted.prompt,
+          completion_tokens: counted.completion,
+          total_tokens: counted.prompt + counted.completion,
+        });
         return [counted];
       });
       assert.equal((await world.remembered("stream")).answer, body.answer);
     });
 
     test("the pieces come while the model writes", async () => {
-      const response = await fetch(`${world.base}/api/stream?${new URLSearchParams({ question: "Tell a long story.", seed: "3", max_tokens: "96" })}`);
+      const response = await fetch(
+        `${world.base}/api/stream?${new URLSearchParams({ question: "Tell a long story.", seed: "3", max_tokens: "96" })}`,
+      );
       const began = performance.now();
       const reader = response.body!.getReader();
       const arrivals: number[] = [];
@@ -100,7 +122,10 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
       const expected = await answer_in_terminal(question, 4, 24);
       await charged(async () => {
         assert.equal((await world.post("/api/later", { question, seed: 4, max_tokens: 24 })).status, 202);
-        assert.deepEqual(await world.remembered("queue").then((entry) => [entry.question, entry.answer]), [question, expected]);
+        assert.deepEqual(await world.remembered("queue").then((entry) => [entry.question, entry.answer]), [
+          question,
+          expected,
+        ]);
         return [{ prompt: count_prompt(question), completion: count_completion(expected, 24) }];
       });
     });
@@ -117,12 +142,19 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
 
     test("a Workflow asks", async () => {
       const { body } = await world.json<Array<{ answer: string }>>("/api/history");
-      const question = `Say in one sentence what this text is about: ${body.slice(0, 3).map((entry) => entry.answer).join(" ")}`;
+      const question = `Say in one sentence what this text is about: ${body
+        .slice(0, 3)
+        .map((entry) => entry.answer)
+        .join(" ")}`;
       const expected = await answer_in_terminal(question, 8, 64);
       await charged(async () => {
         const created = await world.post<{ id: string }>("/api/digests", { seed: 8 });
         let state: { status: string; output?: { digest: string } } = { status: "" };
-        for (const end = performance.now() + 60_000; state.status !== "complete" && performance.now() < end; await delay(150)) {
+        for (
+          const end = performance.now() + 60_000;
+          state.status !== "complete" && performance.now() < end;
+          await delay(150)
+        ) {
           state = (await world.json<typeof state>(`/api/digests/${created.body.id}`)).body;
           assert.notEqual(state.status, "errored");
         }
@@ -147,12 +179,18 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
 
     test("glia usage says the same as the server", async () => {
       const rows: UsageRow[] = await world.ledger_by_command();
-      assert.deepEqual(rows.find((row) => row.model === kModel), await world.ledger());
+      assert.deepEqual(
+        rows.find((row) => row.model === kModel),
+        await world.ledger(),
+      );
     });
 
     test("glia-dev printed a line for each call, with the weights and their being a stand-in", async () => {
       const { calls } = await world.ledger();
-      const lines = world.run.output().split("\n").filter((line) => line.startsWith(`[glia] ${kModel} ← ${kWeights} (stand-in)  `));
+      const lines = world.run
+        .output()
+        .split("\n")
+        .filter((line) => line.startsWith(`[glia] ${kModel} ← ${kWeights} (stand-in)  `));
       assert.equal(lines.length, calls);
       for (const line of lines) assert.match(line, / ms to first token, \S+ tok\/s, \S+ neurons$/);
       assert.match(world.run.output(), /env\.AI +AI +local \(glia, SmolLM2-135M-Instruct for all \d+ model ids\)/);

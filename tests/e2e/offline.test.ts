@@ -7,7 +7,14 @@ import { promisify } from "node:util";
 
 async function inside(script: string): Promise<{ stdout: string }> {
   const namespaces = process.getuid!() === 0 ? ["--net", "--mount"] : ["--map-root-user", "--net", "--mount"];
-  const words = [...namespaces, "python3", new URL("offline_namespace.py", import.meta.url).pathname, process.execPath, "--no-warnings", new URL(script, import.meta.url).pathname];
+  const words = [
+    ...namespaces,
+    "python3",
+    new URL("offline_namespace.py", import.meta.url).pathname,
+    process.execPath,
+    "--no-warnings",
+    new URL(script, import.meta.url).pathname,
+  ];
   return promisify(execFile)("unshare", words, { maxBuffer: 1 << 24 });
 }
 

@@ -5,7 +5,11 @@ import { World, type WranglerName } from "./world.ts";
 const world = await World.start(process.env.OFFLINE_WRANGLER as WranglerName);
 let answers = 0;
 try {
-  const chat = await world.post<{ answer?: string; error?: string }>("/api/chat", { question: "What is a harbour?", seed: 1, max_tokens: 24 });
+  const chat = await world.post<{ answer?: string; error?: string }>("/api/chat", {
+    question: "What is a harbour?",
+    seed: 1,
+    max_tokens: 24,
+  });
   if (!chat.body.answer) throw new Error(chat.body.error ?? "no answer");
   answers++;
   if ((await world.stream("What is a harbour?", 1, 24)).text.trim() === chat.body.answer) answers++;

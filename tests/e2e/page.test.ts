@@ -6,7 +6,15 @@ import { chromium, type Browser, type Page } from "playwright-core";
 import { World } from "./world.ts";
 
 const kChromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const kFlags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const kFlags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 
 /** Longer than an EventSource waits before it connects again. */
 const kReconnectMs = 4000;
@@ -35,7 +43,8 @@ describe("the page", () => {
     const opened: Opened = { page, streams: [], outside: [], problems: [] };
     page.on("request", (request) => {
       if (request.url().includes("/api/stream")) opened.streams.push(request.method());
-      if (!request.url().startsWith(world.base) && !request.url().startsWith("data:")) opened.outside.push(request.url());
+      if (!request.url().startsWith(world.base) && !request.url().startsWith("data:"))
+        opened.outside.push(request.url());
     });
     page.on("pageerror", (error) => opened.problems.push(error.message));
     page.on("console", (message) => message.type() === "error" && opened.problems.push(message.text()));
@@ -91,7 +100,9 @@ describe("the page", () => {
     await page.focus("#question");
     await page.keyboard.type("Tell me everything about mountains.");
     await page.keyboard.press("Enter");
-    await page.waitForFunction(() => (document.querySelector("li:last-child .answer.typing")?.textContent?.length ?? 0) > 10);
+    await page.waitForFunction(
+      () => (document.querySelector("li:last-child .answer.typing")?.textContent?.length ?? 0) > 10,
+    );
     await page.keyboard.press("Escape");
     await page.waitForFunction(() => document.querySelector(".typing") === null);
     assert.equal(await page.textContent("li:last-child .facts"), "stopped");
@@ -112,7 +123,11 @@ test("a question that cannot be answered says why, by either way", async () => {
       await page.keyboard.type("Are you there?");
       await page.keyboard.press("Enter");
       await page.waitForSelector("li:last-child .answer.failed");
-      assert.match((await page.textContent("li:last-child .answer"))!, /^7503: Glia did not start \(exit code 1\)/, way);
+      assert.match(
+        (await page.textContent("li:last-child .answer"))!,
+        /^7503: Glia did not start \(exit code 1\)/,
+        way,
+      );
     }
   } finally {
     await browser.close();

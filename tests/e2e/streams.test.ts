@@ -14,7 +14,11 @@ const is_dropped = (index: number): boolean => index % 3 === 1;
 
 function open(world: World, index: number, signal?: AbortSignal): Promise<Response> {
   const max_tokens = String(signal ? kLongTokens : kTokens);
-  const query = new URLSearchParams({ question: signal ? "Count from one to a thousand in words." : question(index), seed: String(100 + index), max_tokens });
+  const query = new URLSearchParams({
+    question: signal ? "Count from one to a thousand in words." : question(index),
+    seed: String(100 + index),
+    max_tokens,
+  });
   return fetch(`${world.base}/api/stream?${query}`, signal ? { signal } : {});
 }
 
@@ -46,7 +50,11 @@ describe("32 streams, a third left by their readers", () => {
       if (is_dropped(index)) continue;
       assert.equal(stream!.done, 1, `stream ${index} ended`);
       const counted = { prompt: count_prompt(question(index)), completion: count_completion(stream!.text, kTokens) };
-      assert.deepEqual([stream!.usage!.prompt_tokens, stream!.usage!.completion_tokens], [counted.prompt, counted.completion], `stream ${index}`);
+      assert.deepEqual(
+        [stream!.usage!.prompt_tokens, stream!.usage!.completion_tokens],
+        [counted.prompt, counted.completion],
+        `stream ${index}`,
+      );
     }
   });
 
@@ -66,8 +74,14 @@ describe("32 streams, a third left by their readers", () => {
     assert.equal(row.calls, kStreams + (kStreams - dropped));
     const whole = 2 * streamed.reduce((sum, stream) => sum + (stream?.usage?.completion_tokens ?? 0), 0);
     const charged = row.completion_tokens - whole;
-    assert.ok(charged >= 2 * dropped && charged < dropped * kLongTokens * 0.5, `${charged} tokens of ${dropped} dropped streams`);
-    const cancelled = world.run.output().split("\n").filter((line) => line.includes("  cancelled, "));
+    assert.ok(
+      charged >= 2 * dropped && charged < dropped * kLongTokens * 0.5,
+      `${charged} tokens of ${dropped} dropped streams`,
+    );
+    const cancelled = world.run
+      .output()
+      .split("\n")
+      .filter((line) => line.includes("  cancelled, "));
     assert.equal(cancelled.length, dropped, "each dropped one is printed as cancelled");
   });
 });
@@ -85,7 +99,11 @@ describe("the server killed under load", () => {
     assert.equal(before_kill.calls, 1);
     assert.equal(before_kill.completion_tokens, settled.usage!.completion_tokens);
 
-    const whole = world.post<{ error: string }>("/api/chat", { question: "Tell a very long story.", seed: 1, max_tokens: 400 });
+    const whole = world.post<{ error: string }>("/api/chat", {
+      question: "Tell a very long story.",
+      seed: 1,
+      max_tokens: 400,
+    });
     const readers = await Promise.all(
       Array.from({ length: 8 }, async (_, index) => {
         const query = new URLSearchParams({ question: question(index), seed: String(index + 1), max_tokens: "400" });
@@ -97,7 +115,11 @@ describe("the server killed under load", () => {
     process.kill(world.glia_pid(), "SIGKILL");
     const killed = performance.now();
 
-    const failed = await world.post<{ error: string }>("/api/chat", { question: "Still there?", seed: 1, max_tokens: 8 });
+    const failed = await world.post<{ error: string }>("/api/chat", {
+      question: "Still there?",
+      seed: 1,
+      max_tokens: 8,
+    });
     const after_ms = performance.now() - killed;
     if (failed.status !== 200) {
       assert.ok(after_ms < 1500, `answered after ${after_ms} ms`);
@@ -120,7 +142,11 @@ describe("the server killed under load", () => {
       assert.notEqual(text, "whole");
     }
 
-    await until("it answers again", async () => (await world.post("/api/chat", { question: "And now?", seed: 2, max_tokens: 8 })).status === 200, 20_000);
+    await until(
+      "it answers again",
+      async () => (await world.post("/api/chat", { question: "And now?", seed: 2, max_tokens: 8 })).status === 200,
+      20_000,
+    );
     assert.match(world.run.output(), /\[glia\] Glia stopped unexpectedly \(SIGKILL\) and is being started again/);
     assert.match(world.run.output(), /\[glia\] Glia is back; env\.AI answers again/);
     assert.equal(world.run.output().match(/SIGKILL/g)!.length, 1);

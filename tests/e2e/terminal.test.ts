@@ -11,7 +11,10 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
       const response = await fetch(`${world.base}/api/stream?question=Tell+a+long+story&max_tokens=2000`);
       await response.body!.getReader().read();
       for (const name of ["workerd", "wrangler", "serve --port"]) {
-        assert.ok(left_running(world.run.mark).some((line) => line.includes(name)), `${name} runs`);
+        assert.ok(
+          left_running(world.run.mark).some((line) => line.includes(name)),
+          `${name} runs`,
+        );
       }
       world.run.process.stdin!.write("\x03");
       assert.equal(await world.run.exited, 130);

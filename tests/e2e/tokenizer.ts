@@ -20,23 +20,36 @@ function read_metadata(path: string): Map<string, unknown> {
   };
   const value = (type: number): unknown => {
     switch (type) {
-      case 0: return head.readUInt8((at += 1) - 1);
-      case 1: return head.readInt8((at += 1) - 1);
-      case 2: return head.readUInt16LE((at += 2) - 2);
-      case 3: return head.readInt16LE((at += 2) - 2);
-      case 4: return u32();
-      case 5: return head.readInt32LE((at += 4) - 4);
-      case 6: return head.readFloatLE((at += 4) - 4);
-      case 7: return head.readUInt8((at += 1) - 1) !== 0;
-      case 8: return text();
+      case 0:
+        return head.readUInt8((at += 1) - 1);
+      case 1:
+        return head.readInt8((at += 1) - 1);
+      case 2:
+        return head.readUInt16LE((at += 2) - 2);
+      case 3:
+        return head.readInt16LE((at += 2) - 2);
+      case 4:
+        return u32();
+      case 5:
+        return head.readInt32LE((at += 4) - 4);
+      case 6:
+        return head.readFloatLE((at += 4) - 4);
+      case 7:
+        return head.readUInt8((at += 1) - 1) !== 0;
+      case 8:
+        return text();
       case 9: {
         const element = u32();
         return Array.from({ length: u64() }, () => value(element));
       }
-      case 10: return u64();
-      case 11: return Number(head.readBigInt64LE((at += 8) - 8));
-      case 12: return head.readDoubleLE((at += 8) - 8);
-      default: throw new Error(`GGUF type ${type}`);
+      case 10:
+        return u64();
+      case 11:
+        return Number(head.readBigInt64LE((at += 8) - 8));
+      case 12:
+        return head.readDoubleLE((at += 8) - 8);
+      default:
+        throw new Error(`GGUF type ${type}`);
     }
   };
   if (head.toString("latin1", 0, 4) !== "GGUF") throw new Error(`${path} is not a GGUF`);
@@ -80,7 +93,9 @@ export class Tokenizer {
     tokens.forEach((token, id) => this.#ids.set(token, id));
     (metadata.get("tokenizer.ggml.merges") as string[]).forEach((merge, rank) => this.#ranks.set(merge, rank));
     const special = tokens.filter((_, id) => types[id] === 3);
-    this.#special = new RegExp(`(${special.map((token) => token.replaceAll(/[|<>$^*+?.()[\]{}\\]/g, "\\$&")).join("|")})`);
+    this.#special = new RegExp(
+      `(${special.map((token) => token.replaceAll(/[|<>$^*+?.()[\]{}\\]/g, "\\$&")).join("|")})`,
+    );
   }
 
   encode(text: string): number[] {
@@ -88,7 +103,9 @@ export class Tokenizer {
       if (part === "") return [];
       if (this.#special.test(part)) return [this.#ids.get(part)!];
       // Each digit stands alone, then GPT-2's words.
-      return part.split(/(\p{N})/u).flatMap((piece) => (piece.match(kWord) ?? []).flatMap((word) => this.#encode_word(word)));
+      return part
+        .split(/(\p{N})/u)
+        .flatMap((piece) => (piece.match(kWord) ?? []).flatMap((word) => this.#encode_word(word)));
     });
   }
 

@@ -7,7 +7,15 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { free_port, glia_dev, nothing_left, pids_running, temporary_folder, until, type Running } from "../../npm/glia-dev/test/helpers.ts";
+import {
+  free_port,
+  glia_dev,
+  nothing_left,
+  pids_running,
+  temporary_folder,
+  until,
+  type Running,
+} from "../../npm/glia-dev/test/helpers.ts";
 import { Tokenizer } from "./tokenizer.ts";
 
 const kRoot = resolve(import.meta.dirname, "../..");
@@ -26,12 +34,16 @@ function existing(path: string, how: string): string {
   return path;
 }
 
-export const program = (): string => existing(process.env.GLIA_BIN ?? join(kRoot, "build/apps/glia/glia"), "build it (make build), or set GLIA_BIN");
+export const program = (): string =>
+  existing(process.env.GLIA_BIN ?? join(kRoot, "build/apps/glia/glia"), "build it (make build), or set GLIA_BIN");
 
 let shared_tokenizer: Tokenizer | undefined;
 export function tokenizer(): Tokenizer {
-  const models = process.env.GLIA_MODELS ?? join(process.env.XDG_DATA_HOME ?? join(homedir(), ".local/share"), "glia/models");
-  return (shared_tokenizer ??= new Tokenizer(existing(join(models, `${kWeights}.Q4_1.gguf`), "scripts/bootstrap fetches the default weights")));
+  const models =
+    process.env.GLIA_MODELS ?? join(process.env.XDG_DATA_HOME ?? join(homedir(), ".local/share"), "glia/models");
+  return (shared_tokenizer ??= new Tokenizer(
+    existing(join(models, `${kWeights}.Q4_1.gguf`), "scripts/bootstrap fetches the default weights"),
+  ));
 }
 
 export interface UsageRow {
@@ -67,18 +79,26 @@ export class World {
     this.glia = glia;
   }
 
-  static async start(wrangler: WranglerName, options: { terminal?: boolean; env?: NodeJS.ProcessEnv } = {}): Promise<World> {
+  static async start(
+    wrangler: WranglerName,
+    options: { terminal?: boolean; env?: NodeJS.ProcessEnv } = {},
+  ): Promise<World> {
     const glia_program = program();
     tokenizer();
     const folder = temporary_folder();
-    for (const part of ["src", "public", "wrangler.toml", "package.json"]) cpSync(join(kRoot, "examples/chat", part), join(folder.path, part), { recursive: true });
+    for (const part of ["src", "public", "wrangler.toml", "package.json"])
+      cpSync(join(kRoot, "examples/chat", part), join(folder.path, part), { recursive: true });
     mkdirSync(join(folder.path, "node_modules"));
     const installed = join(kRoot, wrangler === "wrangler" ? "examples/chat" : "npm/glia-dev", "node_modules", wrangler);
     symlinkSync(existing(installed, "scripts/npm-ready installs it"), join(folder.path, "node_modules/wrangler"));
     if (wrangler === "wrangler-486") without_assets(join(folder.path, "wrangler.toml"));
     const port = await free_port();
     const env = { GLIA_BIN: glia_program, GLIA_DATA: join(folder.path, "ledger"), ...options.env };
-    const run = glia_dev(["--glia-port", String(port), "--port", "0", "--inspector-port", "0"], { cwd: folder.path, env, ...(options.terminal ? { terminal: true } : {}) });
+    const run = glia_dev(["--glia-port", String(port), "--port", "0", "--inspector-port", "0"], {
+      cwd: folder.path,
+      env,
+      ...(options.terminal ? { terminal: true } : {}),
+    });
     const world = new World(folder, run, `http://127.0.0.1:${port}`);
     world.base = `http://127.0.0.1:${await run.ready()}`;
     return world;
@@ -102,11 +122,17 @@ export class World {
   }
 
   post<T>(path: string, body: object): Promise<{ status: number; body: T }> {
-    return this.json<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    return this.json<T>(path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
   }
 
   async stream(question: string, seed: number, max_tokens: number): Promise<Streamed> {
-    const response = await fetch(`${this.base}/api/stream?${new URLSearchParams({ question, seed: String(seed), max_tokens: String(max_tokens) })}`);
+    const response = await fetch(
+      `${this.base}/api/stream?${new URLSearchParams({ question, seed: String(seed), max_tokens: String(max_tokens) })}`,
+    );
     assert.equal(response.headers.get("content-type"), "text/event-stream");
     return read_events(await response.text());
   }
@@ -124,7 +150,17 @@ export class World {
   /** The ledger's row of kModel today, from the running server. */
   async ledger(): Promise<UsageRow> {
     const rows = (await (await fetch(`${this.glia}/glia/v1/usage?days=1`)).json()) as UsageRow[];
-    return rows.find((row) => row.model === kModel) ?? { day: "", model: kModel, calls: 0, prompt_tokens: 0, completion_tokens: 0, neurons: 0, stand_in: true };
+    return (
+      rows.find((row) => row.model === kModel) ?? {
+        day: "",
+        model: kModel,
+        calls: 0,
+        prompt_tokens: 0,
+        completion_tokens: 0,
+        neurons: 0,
+        stand_in: true,
+      }
+    );
   }
 
   /** The same from `glia usage --json`, which needs no server. */
@@ -137,11 +173,17 @@ export class World {
   /** Nothing runs and no KV page is held, as soon as that can be expected. */
   async idle(within_ms = 5000): Promise<void> {
     let last = "";
-    await until("the engine is idle", async () => {
-      last = await (await fetch(`${this.glia}/glia/v1/status`)).text();
-      const { models } = JSON.parse(last) as { models: Array<{ running: number; queued: number; kv_pages_used?: number }> };
-      return models.every((model) => model.running === 0 && model.queued === 0 && (model.kv_pages_used ?? 0) === 0);
-    }, within_ms).catch((error: Error) => {
+    await until(
+      "the engine is idle",
+      async () => {
+        last = await (await fetch(`${this.glia}/glia/v1/status`)).text();
+        const { models } = JSON.parse(last) as {
+          models: Array<{ running: number; queued: number; kv_pages_used?: number }>;
+        };
+        return models.every((model) => model.running === 0 && model.queued === 0 && (model.kv_pages_used ?? 0) === 0);
+      },
+      within_ms,
+    ).catch((error: Error) => {
       throw new Error(`${error.message}: ${last}`);
     });
   }
@@ -175,14 +217,30 @@ export function read_events(text: string): Streamed {
 
 /** The answer that `glia run` gives in a terminal: the same engine, without server, workerd or Worker. */
 export async function answer_in_terminal(question: string, seed: number, max_tokens: number): Promise<string> {
-  const words = ["run", kModel, question, "--system", kSystem, "--seed", String(seed), "--max-tokens", String(max_tokens)];
-  const { stdout } = await promisify(execFile)(program(), words, { env: { ...process.env, NO_COLOR: "1" }, maxBuffer: 1 << 24 });
+  const words = [
+    "run",
+    kModel,
+    question,
+    "--system",
+    kSystem,
+    "--seed",
+    String(seed),
+    "--max-tokens",
+    String(max_tokens),
+  ];
+  const { stdout } = await promisify(execFile)(program(), words, {
+    env: { ...process.env, NO_COLOR: "1" },
+    maxBuffer: 1 << 24,
+  });
   return stdout.trim();
 }
 
 /** Tokens of the prompt that the example makes of a question, counted here. */
 export function count_prompt(question: string): number {
-  return tokenizer().encode_chat([{ role: "system", content: kSystem }, { role: "user", content: question }]).length;
+  return tokenizer().encode_chat([
+    { role: "system", content: kSystem },
+    { role: "user", content: question },
+  ]).length;
 }
 
 /** Tokens of an answer, counted here; one that ended before `max_tokens` has its end token besides. */

@@ -19,7 +19,11 @@ function element(name, className, text = "") {
 /** Adds a question with a place for its answer. */
 function addTurn(asked, answer = "", facts = "") {
   const turn = document.createElement("li");
-  const parts = { asked: element("p", "asked", asked), answer: element("p", "answer", answer), facts: element("p", "facts quiet", facts) };
+  const parts = {
+    asked: element("p", "asked", asked),
+    answer: element("p", "answer", answer),
+    facts: element("p", "facts quiet", facts),
+  };
   turn.append(parts.asked, parts.answer, parts.facts);
   talk.append(turn);
   return parts;

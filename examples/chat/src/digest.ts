@@ -8,8 +8,13 @@ export interface DigestParams {
 
 /** Reads the last answers, has the model say what they are about, keeps that. */
 export class Digest extends WorkflowEntrypoint<Env, DigestParams> {
-  override async run(event: Readonly<WorkflowEvent<DigestParams>>, step: WorkflowStep): Promise<{ digest: string; answers: number }> {
-    const answers = await step.do("read the history", async () => (await recall(this.env, 3)).map((entry) => entry.answer));
+  override async run(
+    event: Readonly<WorkflowEvent<DigestParams>>,
+    step: WorkflowStep,
+  ): Promise<{ digest: string; answers: number }> {
+    const answers = await step.do("read the history", async () =>
+      (await recall(this.env, 3)).map((entry) => entry.answer),
+    );
     const text = `Say in one sentence what this text is about: ${answers.join(" ")}`;
     const digest = await step.do("sum it up", async () => {
       const { seed } = event.payload;

@@ -29,6 +29,9 @@ export async function remember(env: Env, source: Source, question: string, answe
 /** Newest first. */
 export async function recall(env: Env, limit: number): Promise<Entry[]> {
   const db = await table(env.DB);
-  const { results } = await db.prepare("SELECT id, asked_at, source, question, answer FROM history ORDER BY id DESC LIMIT ?").bind(limit).all<Entry>();
+  const { results } = await db
+    .prepare("SELECT id, asked_at, source, question, answer FROM history ORDER BY id DESC LIMIT ?")
+    .bind(limit)
+    .all<Entry>();
   return results;
 }

@@ -12,7 +12,9 @@ const EVENT_STREAM = { "content-type": "text/event-stream", "cache-control": "no
 /** The question of a request: the query of a GET, the JSON body of a POST. */
 async function questionOf(request: Request): Promise<Question> {
   const fields: Record<string, unknown> =
-    request.method === "GET" ? Object.fromEntries(new URL(request.url).searchParams) : await request.json<Record<string, unknown>>();
+    request.method === "GET"
+      ? Object.fromEntries(new URL(request.url).searchParams)
+      : await request.json<Record<string, unknown>>();
   const text = typeof fields["question"] === "string" ? fields["question"].trim() : "";
   if (text === "") throw new BadRequest("A question is missing.");
   const seed = fields["seed"] === undefined ? undefined : Number(fields["seed"]);
@@ -56,7 +58,9 @@ async function stream(request: Request, env: Env, ctx: ExecutionContext): Promis
     if (request.method !== "GET") throw error;
     return new Response(`data: ${JSON.stringify({ error: messageOf(error) })}\n\n`, { headers: EVENT_STREAM });
   }
-  const recorded = events.pipeThrough(recorder((text) => ctx.waitUntil(remember(env, "stream", question.text, text.trim()))));
+  const recorded = events.pipeThrough(
+    recorder((text) => ctx.waitUntil(remember(env, "stream", question.text, text.trim()))),
+  );
   return new Response(recorded, { headers: EVENT_STREAM });
 }
 
@@ -96,7 +100,9 @@ async function route(request: Request, env: Env, ctx: ExecutionContext): Promise
       return Response.json({ count: await desk(env).count() });
     case "GET /api/greeting": {
       const seed = searchParams.get("seed");
-      return Response.json({ greeting: await desk(env).greet(searchParams.get("name") ?? "Ada", seed === null ? undefined : Number(seed)) });
+      return Response.json({
+        greeting: await desk(env).greet(searchParams.get("name") ?? "Ada", seed === null ? undefined : Number(seed)),
+      });
     }
     case "POST /api/later":
       await env.LATER.send(await questionOf(request));
@@ -107,7 +113,8 @@ async function route(request: Request, env: Env, ctx: ExecutionContext): Promise
       return exportHistory(env);
   }
   if (request.method === "GET" && pathname.startsWith("/api/exports/")) return download(env, last);
-  if (request.method === "GET" && pathname.startsWith("/api/digests/")) return Response.json(await (await env.DIGEST.get(last)).status());
+  if (request.method === "GET" && pathname.startsWith("/api/digests/"))
+    return Response.json(await (await env.DIGEST.get(last)).status());
   return Response.json({ error: "There is nothing here." }, { status: 404 });
 }
 
@@ -116,14 +123,19 @@ export default {
     try {
       return await route(request, env, ctx);
     } catch (error) {
-      if (error instanceof BadRequest || error instanceof SyntaxError) return Response.json({ error: error.message }, { status: 400 });
+      if (error instanceof BadRequest || error instanceof SyntaxError)
+        return Response.json({ error: error.message }, { status: 400 });
       return Response.json({ error: messageOf(error) }, { status: 502 });
     }
   },
 
   async scheduled(_controller, env, ctx): Promise<void> {
     const question = "Give me one short piece of advice for today.";
-    ctx.waitUntil(ask(env, { text: question, maxTokens: 64, seed: 2 }).then(({ text }) => remember(env, "scheduled", question, text)));
+    ctx.waitUntil(
+      ask(env, { text: question, maxTokens: 64, seed: 2 }).then(({ text }) =>
+        remember(env, "scheduled", question, text),
+      ),
+    );
   },
 
   async queue(batch, env): Promise<void> {

@@ -52,19 +52,29 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
     }
   }
   if (command !== undefined) {
-    if (command.length === 0 && !help && !version) throw new UsageError("nothing follows `--`: type the command to run after it");
-    if (wrangler.length > 0) throw new UsageError(`${wrangler[0]} stands before \`--\`; wrangler's flags are for the form without \`--\``);
+    if (command.length === 0 && !help && !version)
+      throw new UsageError("nothing follows `--`: type the command to run after it");
+    if (wrangler.length > 0)
+      throw new UsageError(`${wrangler[0]} stands before \`--\`; wrangler's flags are for the form without \`--\``);
   }
   if (url !== undefined && port !== undefined) throw new UsageError("--glia-url and --glia-port exclude each other");
   const environment = port === undefined && url === undefined ? env.GLIA_URL : undefined;
   const given = url ?? environment;
   if (given !== undefined && given !== "") {
-    return { help, version, url: parse_url(given, url === undefined ? "GLIA_URL" : "--glia-url"), urlGiven: true, wrangler, command };
+    return {
+      help,
+      version,
+      url: parse_url(given, url === undefined ? "GLIA_URL" : "--glia-url"),
+      urlGiven: true,
+      wrangler,
+      command,
+    };
   }
   const source = port === undefined ? "GLIA_PORT" : "--glia-port";
   const wanted = port ?? (env.GLIA_PORT || String(kDefaultPort));
   const number = Number(wanted);
-  if (!Number.isInteger(number) || number < 1 || number > 65535) throw new UsageError(`${source} ${wanted}: a port is 1 to 65535`);
+  if (!Number.isInteger(number) || number < 1 || number > 65535)
+    throw new UsageError(`${source} ${wanted}: a port is 1 to 65535`);
   return { help, version, url: new URL(`http://127.0.0.1:${number}`), urlGiven: false, wrangler, command };
 }
 

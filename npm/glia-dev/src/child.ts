@@ -67,7 +67,7 @@ function descendants(root: number): number[] {
   const children = new Map<number, number[]>();
   for (const [pid, parent] of process_table()) children.set(parent, [...(children.get(parent) ?? []), pid]);
   const found: number[] = [];
-  for (const queue = [root]; queue.length > 0; ) {
+  for (const queue = [root]; queue.length > 0;) {
     const next = children.get(queue.shift()!) ?? [];
     found.push(...next);
     queue.push(...next);
@@ -78,7 +78,10 @@ function descendants(root: number): number[] {
 function process_table(): Array<[pid: number, parent: number]> {
   if (process.platform !== "linux") {
     const listed = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
-    return listed.trim().split("\n").map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
+    return listed
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
   }
   const table: Array<[number, number]> = [];
   for (const name of readdirSync("/proc")) {

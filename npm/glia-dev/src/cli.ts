@@ -86,5 +86,10 @@ function command_for(parsed: Arguments, folder: string): Command {
     return { program: program!, arguments: rest, cwd: process.cwd(), env };
   }
   const wrangler = find_wrangler(folder);
-  return { program: process.execPath, arguments: [wrangler.script, "dev", "--local", ...parsed.wrangler], cwd: process.cwd(), env };
+  return {
+    program: process.execPath,
+    arguments: [wrangler.script, "dev", "--local", ...parsed.wrangler],
+    cwd: process.cwd(),
+    env,
+  };
 }

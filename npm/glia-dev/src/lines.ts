@@ -14,7 +14,8 @@ export interface Style {
 /** Colours when the stream is a terminal, unless NO_COLOR; FORCE_COLOR forces. */
 export function style_for(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): Style {
   const forced = env.FORCE_COLOR !== undefined && env.FORCE_COLOR !== "0" && env.FORCE_COLOR !== "false";
-  const on = !env.NO_COLOR && (forced || (stream.isTTY === true && env.TERM !== "dumb" && env.FORCE_COLOR === undefined));
+  const on =
+    !env.NO_COLOR && (forced || (stream.isTTY === true && env.TERM !== "dumb" && env.FORCE_COLOR === undefined));
   const paint = (open: number, close: number) => (text: string) => (on ? `\x1b[${open}m${text}\x1b[${close}m` : text);
   return { dim: paint(2, 22), green: paint(32, 39), yellow: paint(33, 39), red: paint(31, 39) };
 }
@@ -47,11 +48,15 @@ export function connected_lines(info: ServerInfo, again: boolean, url: URL, log:
   if (again) return [`${tag} Glia is back; env.AI answers again.`];
   const { version, models, started } = info;
   const how = started ? `started, log ${short_path(log)}` : "already running, shared";
-  const lines = [`${tag} Glia ${version.version} at ${url.origin} ${style.dim(`(${[version.device, how].filter(Boolean).join("; ")})`)}`];
+  const lines = [
+    `${tag} Glia ${version.version} at ${url.origin} ${style.dim(`(${[version.device, how].filter(Boolean).join("; ")})`)}`,
+  ];
   for (const { weights, ids } of weights_of(models)) {
     if (ids.some((model) => !model.available)) {
       const advice = ids.find((model) => model.advice)?.advice;
-      lines.push(`${style.yellow("[glia]")} The weights ${weights} are not on this machine yet.${advice ? ` ${advice}` : ""}`);
+      lines.push(
+        `${style.yellow("[glia]")} The weights ${weights} are not on this machine yet.${advice ? ` ${advice}` : ""}`,
+      );
     }
   }
   return lines;
@@ -69,7 +74,9 @@ function number(value: number): string {
 
 /** One line per finished call: model, weights, time to the first token, tokens per second, neurons; or the error. */
 export function call_line(event: CallEvent, style: Style): string {
-  const weights = event.weights ? ` ${style.dim("←")} ${event.weights}${event.stand_in ? style.dim(" (stand-in)") : ""}` : "";
+  const weights = event.weights
+    ? ` ${style.dim("←")} ${event.weights}${event.stand_in ? style.dim(" (stand-in)") : ""}`
+    : "";
   const head = `${event.model}${weights}`;
   if (event.status === "error") {
     const code = event.code ? `${event.code}: ` : "";

@@ -27,12 +27,17 @@ export function find_wrangler(folder: string): Wrangler {
   for (const modules of node_modules_above(folder)) {
     const manifest_path = join(modules, "wrangler", "package.json");
     if (!existsSync(manifest_path)) continue;
-    const manifest = JSON.parse(readFileSync(manifest_path, "utf8")) as { version: string; bin: string | Record<string, string> };
+    const manifest = JSON.parse(readFileSync(manifest_path, "utf8")) as {
+      version: string;
+      bin: string | Record<string, string>;
+    };
     const bin = typeof manifest.bin === "string" ? manifest.bin : manifest.bin["wrangler"];
     if (bin === undefined) throw new ProjectError(`${manifest_path} names no wrangler program`);
     return { script: join(modules, "wrangler", bin), version: manifest.version };
   }
-  throw new ProjectError(`This project has no wrangler (looked in ${resolve(folder)} and above).\nType: npm install --save-dev wrangler`);
+  throw new ProjectError(
+    `This project has no wrangler (looked in ${resolve(folder)} and above).\nType: npm install --save-dev wrangler`,
+  );
 }
 
 /** PATH with the project's `node_modules/.bin` folders first, so that a command is found as npm scripts find it. */

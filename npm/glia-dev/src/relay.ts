@@ -81,7 +81,8 @@ export class Relay {
     };
     const binding = header(request, "mf-binding");
     const target = header(request, "mf-url");
-    if (binding === undefined || target === undefined) return answer_error(response, kNotServed, "Only calls of bindings are served here.");
+    if (binding === undefined || target === undefined)
+      return answer_error(response, kNotServed, "Only calls of bindings are served here.");
     try {
       const ready = await this.#options.glia.ready_within(kWaitMs);
       if ("problem" in ready) return refuse(ready.problem);
@@ -92,7 +93,13 @@ export class Relay {
     }
   }
 
-  #pass_on(request: http.IncomingMessage, response: http.ServerResponse, session: Session, major: string, refuse: (problem: string) => void): void {
+  #pass_on(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    session: Session,
+    major: string,
+    refuse: (problem: string) => void,
+  ): void {
     const { host: _, connection: __, ...headers } = request.headers;
     // A fresh connection each: a kept one that Glia just closed would fail a call for nothing.
     const upstream = http.request(session.url, { method: request.method, headers, agent: false });
@@ -134,8 +141,15 @@ function binding_info(target: string): BindingInfo {
 /** The body that workerd's Ai class turns into `InferenceUpstreamError("<code>: <description>")`. */
 function answer_error(response: http.ServerResponse, kind: { code: number; status: number }, text: string): void {
   if (response.destroyed) return;
-  const body = JSON.stringify({ internalCode: kind.code, message: text, name: "InferenceUpstreamError", description: text });
-  response.writeHead(kind.status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) }).end(body);
+  const body = JSON.stringify({
+    internalCode: kind.code,
+    message: text,
+    name: "InferenceUpstreamError",
+    description: text,
+  });
+  response
+    .writeHead(kind.status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) })
+    .end(body);
 }
 
 /**
@@ -145,8 +159,17 @@ function answer_error(response: http.ServerResponse, kind: { code: number; statu
 function refuse_upgrade(request: http.IncomingMessage, socket: Duplex): void {
   const run = header(request, "mf-url") !== undefined;
   const text = "WebSocket runs (options.websocket) are not served by Glia yet.";
-  const body = run ? JSON.stringify({ internalCode: kNotServed.code, message: text, name: "InferenceUpstreamError", description: text }) : "";
+  const body = run
+    ? JSON.stringify({
+        internalCode: kNotServed.code,
+        message: text,
+        name: "InferenceUpstreamError",
+        description: text,
+      })
+    : "";
   const status = run ? `${kNotServed.status} Not Implemented` : "426 Upgrade Required";
   socket.on("error", () => {});
-  socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }

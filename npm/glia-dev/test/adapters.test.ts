@@ -17,10 +17,11 @@ interface MiniflareLike {
 }
 
 const require = createRequire(import.meta.url);
-const of_wrangler = (name: string) => createRequire(require.resolve(`${name}/package.json`))("miniflare") as {
-  Miniflare: new (options: unknown) => MiniflareLike;
-  convertV4MiniflareOptions?: (options: unknown) => unknown;
-};
+const of_wrangler = (name: string) =>
+  createRequire(require.resolve(`${name}/package.json`))("miniflare") as {
+    Miniflare: new (options: unknown) => MiniflareLike;
+    convertV4MiniflareOptions?: (options: unknown) => unknown;
+  };
 
 const kScript = `export default { async fetch(request, env) {
   const stream = new URL(request.url).pathname === "/stream";
@@ -31,16 +32,28 @@ const kScript = `export default { async fetch(request, env) {
   } catch (error) { return new Response(error.name + ": " + error.message, { status: 500 }); }
 } }`;
 
-const worker = (name: string, extra: object = {}) => ({ name, modules: true, script: kScript, compatibilityDate: "2026-04-01", ai: { binding: "AI" }, ...extra });
+const worker = (name: string, extra: object = {}) => ({
+  name,
+  modules: true,
+  script: kScript,
+  compatibilityDate: "2026-04-01",
+  ai: { binding: "AI" },
+  ...extra,
+});
 
-for (const [name, version] of [["wrangler-486", 4], ["wrangler", 5]] as const) {
+for (const [name, version] of [
+  ["wrangler-486", 4],
+  ["wrangler", 5],
+] as const) {
   describe(`Miniflare ${version}`, () => {
     const mock = new MockGlia();
     let glia: Glia;
     let relay: Relay;
     let bind: URL;
     let instance: MiniflareLike;
-    const package_version = (createRequire(require.resolve(`${name}/package.json`))("miniflare/package.json") as { version: string }).version;
+    const package_version = (
+      createRequire(require.resolve(`${name}/package.json`))("miniflare/package.json") as { version: string }
+    ).version;
     const adapter = adapter_for(package_version);
     const { Miniflare, convertV4MiniflareOptions } = of_wrangler(name);
     const options = (extra: object = {}) => {
@@ -50,7 +63,16 @@ for (const [name, version] of [["wrangler-486", 4], ["wrangler", 5]] as const) {
 
     before(async () => {
       const url = new URL(`http://127.0.0.1:${await mock.listen()}`);
-      glia = new Glia({ url, may_start: false, env: {}, folder: "/", project: "test", on_call() {}, on_connected() {}, on_lost() {} });
+      glia = new Glia({
+        url,
+        may_start: false,
+        env: {},
+        folder: "/",
+        project: "test",
+        on_call() {},
+        on_connected() {},
+        on_lost() {},
+      });
       glia.start();
       relay = new Relay({ glia, on_refused() {} });
       bind = new URL(`${await relay.listen()}/bind/${version}`);
@@ -68,14 +90,20 @@ for (const [name, version] of [["wrangler-486", 4], ["wrangler", 5]] as const) {
     test("the adapter is the one for this major", () => assert.equal(adapter.major, version));
 
     test("a JSON answer is an object", async () => {
-      const answer = (await (await instance.dispatchFetch("http://main/")).json()) as { response: string; usage: object };
+      const answer = (await (await instance.dispatchFetch("http://main/")).json()) as {
+        response: string;
+        usage: object;
+      };
       assert.equal(answer.response, expected);
       assert.deepEqual(answer.usage, { prompt_tokens: 1, completion_tokens: 5, total_tokens: 6 });
     });
 
     test("a stream is the same text", async () => {
       const text = await (await instance.dispatchFetch("http://main/stream")).text();
-      const events = text.split("\n\n").filter(Boolean).map((event) => event.slice("data: ".length));
+      const events = text
+        .split("\n\n")
+        .filter(Boolean)
+        .map((event) => event.slice("data: ".length));
       assert.equal(events.pop(), "[DONE]");
       assert.equal(events.map((event) => (JSON.parse(event) as { response: string }).response).join(""), expected);
     });
@@ -102,18 +130,31 @@ for (const [name, version] of [["wrangler-486", 4], ["wrangler", 5]] as const) {
 
 for (const name of ["wrangler-486", "wrangler"]) {
   test(`${name}: its choice of remote bindings is where the adapter expects it`, () => {
-    const source = readFileSync(join(dirname(require.resolve(`${name}/package.json`)), "wrangler-dist", "cli.js"), "utf8");
+    const source = readFileSync(
+      join(dirname(require.resolve(`${name}/package.json`)), "wrangler-dist", "cli.js"),
+      "utf8",
+    );
     const added = patch_wrangler(source).length - source.length;
     assert.ok(added > 0 && added < 200, `${added} characters added`);
   });
 }
 
 test("an unknown Miniflare is an error that names the known ones", () => {
-  assert.throws(() => adapter_for("6.20270101.0"), (error) => error instanceof UnknownMiniflareError && /Miniflare 6\.20270101\.0.*4 and 5/.test(error.message));
+  assert.throws(
+    () => adapter_for("6.20270101.0"),
+    (error) => error instanceof UnknownMiniflareError && /Miniflare 6\.20270101\.0.*4 and 5/.test(error.message),
+  );
   assert.throws(() => adapter_for("3.20240101.0"), UnknownMiniflareError);
 });
 
 test("Miniflare 5: other remote bindings of the same Worker are an error, not sent to Glia", () => {
-  const options = { workers: [{ config: { env: { AI: { type: "ai" }, KV: { type: "kv", dev: { remote: true } } } }, dev: { remoteProxyConnectionString: new URL("http://cloudflare") } }] };
+  const options = {
+    workers: [
+      {
+        config: { env: { AI: { type: "ai" }, KV: { type: "kv", dev: { remote: true } } } },
+        dev: { remoteProxyConnectionString: new URL("http://cloudflare") },
+      },
+    ],
+  };
   assert.throws(() => adapter_for("5.0.0").point_at_glia(options, new URL("http://x")), /env\.AI while env\.KV/);
 });

@@ -38,6 +38,10 @@ test("mistakes are named", () => {
     [["--port", "1", "--", "vite"], /stands before/],
   ];
   for (const [argv, message] of wrong) {
-    assert.throws(() => parse_arguments(argv, {}), (error) => error instanceof UsageError && message.test(error.message), argv.join(" "));
+    assert.throws(
+      () => parse_arguments(argv, {}),
+      (error) => error instanceof UsageError && message.test(error.message),
+      argv.join(" "),
+    );
   }
 });

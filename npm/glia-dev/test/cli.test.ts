@@ -5,7 +5,20 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
-import { free_port, glia_dev, kWorker, left_running, make_project, mock_program, nothing_left, pids_running, temporary_folder, until, type Running, type RunOptions } from "./helpers.ts";
+import {
+  free_port,
+  glia_dev,
+  kWorker,
+  left_running,
+  make_project,
+  mock_program,
+  nothing_left,
+  pids_running,
+  temporary_folder,
+  until,
+  type Running,
+  type RunOptions,
+} from "./helpers.ts";
 import { mock_words } from "./mock-glia.ts";
 
 const kExpected = mock_words(7, 5).join(" ");
@@ -27,7 +40,11 @@ afterEach(async () => {
 });
 
 function start(args: string[], options: Partial<RunOptions> = {}): Running {
-  const run = glia_dev(["--glia-port", String(port), ...args], { cwd: folder.path, ...options, env: { GLIA_BIN: mock_program(folder.path), ...options.env } });
+  const run = glia_dev(["--glia-port", String(port), ...args], {
+    cwd: folder.path,
+    ...options,
+    env: { GLIA_BIN: mock_program(folder.path), ...options.env },
+  });
   running.push(run);
   return run;
 }
@@ -53,7 +70,10 @@ for (const wrangler of ["wrangler", "wrangler-486"]) {
       const plain = stripVTControlCharacters(output);
       assert.match(plain, /\[glia\] Glia \S+ at http:\/\/127\.0\.0\.1:\d+ \(mock; started, log .*serve-\d+\.log\)/);
       assert.match(plain, /env\.AI +AI +local \(glia, SmolLM2-135M-Instruct for all 3 model ids\)/);
-      assert.match(plain, /\[glia\] @cf\/meta\/llama-3\.1-8b-instruct ← SmolLM2-135M-Instruct \(stand-in\)  \S+ ms to first token, \S+ tok\/s, \S+ neurons/);
+      assert.match(
+        plain,
+        /\[glia\] @cf\/meta\/llama-3\.1-8b-instruct ← SmolLM2-135M-Instruct \(stand-in\)  \S+ ms to first token, \S+ tok\/s, \S+ neurons/,
+      );
       assert.doesNotMatch(plain, /charges|not supported|ENOTFOUND|update available|telemetry|log in/i);
       assert.ok(output.includes("\x1b[34mlocal\x1b[39m"), "colours are kept");
       assert.match(plain, /\[x\] to exit/, "hotkeys are kept");
@@ -80,7 +100,13 @@ for (const wrangler of ["wrangler", "wrangler-486"]) {
     });
 
     test("wrangler.jsonc, an environment, remote = true", async () => {
-      const config = { name: "j", main: "src/index.js", compatibility_date: "2026-04-01", ai: { binding: "AI", remote: true }, env: { staging: { ai: { binding: "AI", remote: true }, vars: { MARK: "staging" } } } };
+      const config = {
+        name: "j",
+        main: "src/index.js",
+        compatibility_date: "2026-04-01",
+        ai: { binding: "AI", remote: true },
+        env: { staging: { ai: { binding: "AI", remote: true }, vars: { MARK: "staging" } } },
+      };
       make_other_project({ "wrangler.jsonc": `// a comment\n${JSON.stringify(config)}` });
       const run = start(["--port", "0", "--env", "staging"]);
       const answer = JSON.parse((await get(await run.ready())).text) as { response: string; mark: string };
@@ -92,7 +118,10 @@ for (const wrangler of ["wrangler", "wrangler-486"]) {
     test("several Workers in one wrangler, bound to each other", async () => {
       const front = `export default { fetch(request, env) { return env.BACK.fetch(request); } };`;
       writeFileSync(join(folder.path, "front.js"), front);
-      writeFileSync(join(folder.path, "front.toml"), 'name = "front"\nmain = "front.js"\ncompatibility_date = "2026-04-01"\n[[services]]\nbinding = "BACK"\nservice = "hello"\n');
+      writeFileSync(
+        join(folder.path, "front.toml"),
+        'name = "front"\nmain = "front.js"\ncompatibility_date = "2026-04-01"\n[[services]]\nbinding = "BACK"\nservice = "hello"\n',
+      );
       const run = start(["--port", "0", "-c", "front.toml", "-c", "wrangler.toml"]);
       const answer = JSON.parse((await get(await run.ready())).text) as { response: string };
       assert.equal(answer.response, kExpected);
@@ -154,7 +183,10 @@ describe("lives and deaths", () => {
     const failed = await get(worker);
     assert.ok(performance.now() - started < 1000);
     assert.equal(failed.status, 500);
-    assert.match(failed.text, /InferenceUpstreamError: 7503: Glia (is still loading|is starting|stopped unexpectedly).*Try again/);
+    assert.match(
+      failed.text,
+      /InferenceUpstreamError: 7503: Glia (is still loading|is starting|stopped unexpectedly).*Try again/,
+    );
     await until("it answers again", async () => (await get(worker)).status === 200, 8000);
     await until("that is printed", () => /Glia is back/.test(run.output()));
   });
@@ -219,11 +251,16 @@ describe("what the user is told", () => {
 
   test("the port is another program's: wrangler runs, the table and the call say so", async () => {
     make_project(folder.path, "wrangler");
-    const other = (await import("node:http")).createServer((_, response) => response.end("hi")).listen(port, "127.0.0.1");
+    const other = (await import("node:http"))
+      .createServer((_, response) => response.end("hi"))
+      .listen(port, "127.0.0.1");
     try {
       const run = start(["--port", "0"]);
       const worker = await run.ready();
-      assert.match(run.output(), /\[glia\] Port \d+ is taken by another program, which is not Glia\. Type: npx glia-dev --glia-port \d+/);
+      assert.match(
+        run.output(),
+        /\[glia\] Port \d+ is taken by another program, which is not Glia\. Type: npx glia-dev --glia-port \d+/,
+      );
       assert.match(run.output(), /env\.AI +AI +local \(glia, not answering yet\)/);
       const failed = await get(worker);
       assert.match(failed.text, /7503: Port \d+ is taken by another program/);
@@ -232,4 +269,3 @@ describe("what the user is told", () => {
     }
   });
 });
-

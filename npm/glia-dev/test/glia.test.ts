@@ -39,7 +39,9 @@ function client(port: number, options: Partial<GliaOptions> = {}): Glia {
   return glia;
 }
 
-async function server(options: ConstructorParameters<typeof MockGlia>[0] = {}): Promise<{ mock: MockGlia; port: number }> {
+async function server(
+  options: ConstructorParameters<typeof MockGlia>[0] = {},
+): Promise<{ mock: MockGlia; port: number }> {
   const mock = new MockGlia(options);
   const port = await mock.listen();
   cleanups.push(() => mock.close());
@@ -75,12 +77,23 @@ describe("finding and starting", () => {
     const glia = client(port);
     assert.ok("session" in (await glia.ready_within(5000)));
     await glia.close();
-    await until("the program ended", async () => !(await fetch(`http://127.0.0.1:${port}/version`).then(() => true, () => false)), 5000);
+    await until(
+      "the program ended",
+      async () =>
+        !(await fetch(`http://127.0.0.1:${port}/version`).then(
+          () => true,
+          () => false,
+        )),
+      5000,
+    );
   });
 
   test("with a given URL nothing is started", async () => {
     const port = await free_port();
-    assert.equal(await problem_within_1s(client(port, { may_start: false })), `Glia is not running at http://127.0.0.1:${port}. Type: glia serve --port ${port}`);
+    assert.equal(
+      await problem_within_1s(client(port, { may_start: false })),
+      `Glia is not running at http://127.0.0.1:${port}. Type: glia serve --port ${port}`,
+    );
   });
 
   test("a loading glia is waited for, and each question answered within a second", async () => {
@@ -92,7 +105,10 @@ describe("finding and starting", () => {
 
   test("another version is not used", async () => {
     const { port } = await server({ version: "0.0.9" });
-    assert.match(await problem_within_1s(client(port)), new RegExp(`Glia 0\\.0\\.9 runs at .*this is glia-dev .*npx glia-dev --glia-port ${port + 1}`));
+    assert.match(
+      await problem_within_1s(client(port)),
+      new RegExp(`Glia 0\\.0\\.9 runs at .*this is glia-dev .*npx glia-dev --glia-port ${port + 1}`),
+    );
   });
 
   test("another protocol is another version", async () => {
@@ -107,19 +123,29 @@ describe("finding and starting", () => {
       await new Promise((resolve) => (other.listening ? resolve(0) : other.once("listening", resolve)));
       cleanups.push(() => other.close());
       const { port } = other.address() as net.AddressInfo;
-      assert.equal(await problem_within_1s(client(port)), `Port ${port} is taken by another program, which is not Glia. Type: npx glia-dev --glia-port ${port + 1}`);
+      assert.equal(
+        await problem_within_1s(client(port)),
+        `Port ${port} is taken by another program, which is not Glia. Type: npx glia-dev --glia-port ${port + 1}`,
+      );
     }
   });
 
   test("a program that fails to start is quoted", async () => {
-    const env = { ...process.env, GLIA_BIN: mock_program(folder.path), XDG_STATE_HOME: folder.path, MOCK_GLIA_FAIL: "weights are damaged" };
+    const env = {
+      ...process.env,
+      GLIA_BIN: mock_program(folder.path),
+      XDG_STATE_HOME: folder.path,
+      MOCK_GLIA_FAIL: "weights are damaged",
+    };
     const ready = await client(await free_port(), { env }).ready_within(5000);
     assert.ok("problem" in ready);
     assert.match(ready.problem, /did not start \(exit code 1\): weights are damaged\. The whole log: .*serve-\d+\.log/);
   });
 
   test("a program that is not there is an error, not a crash", async () => {
-    const ready = await client(await free_port(), { env: { GLIA_BIN: "/nowhere/glia", XDG_STATE_HOME: folder.path } }).ready_within(3000);
+    const ready = await client(await free_port(), {
+      env: { GLIA_BIN: "/nowhere/glia", XDG_STATE_HOME: folder.path },
+    }).ready_within(3000);
     assert.ok("problem" in ready);
     assert.match(ready.problem, /did not start \(\/nowhere\/glia: ENOENT\)/);
   });
@@ -139,7 +165,8 @@ describe("losing it", () => {
 
   test("our own, killed, is started again, three times a minute at most", async () => {
     const port = await free_port();
-    const program_pid = async (): Promise<number> => Number(await (await fetch(`http://127.0.0.1:${port}/mock/pid`)).text());
+    const program_pid = async (): Promise<number> =>
+      Number(await (await fetch(`http://127.0.0.1:${port}/mock/pid`)).text());
     const glia = client(port);
     for (let kill = 1; kill <= 4; kill++) {
       await until(`connected ${kill}`, async () => "session" in (await glia.ready_within(500)), 5000);
@@ -152,7 +179,10 @@ describe("losing it", () => {
 });
 
 describe("the relay", () => {
-  async function relayed(port: number, options: Partial<GliaOptions> = {}): Promise<{ base: string; relay: Relay; refused: string[]; glia: Glia }> {
+  async function relayed(
+    port: number,
+    options: Partial<GliaOptions> = {},
+  ): Promise<{ base: string; relay: Relay; refused: string[]; glia: Glia }> {
     const refused: string[] = [];
     const glia = client(port, { may_start: false, ...options });
     const relay = new Relay({ glia, on_refused: (model, problem) => refused.push(`${model} ${problem}`) });
@@ -164,7 +194,11 @@ describe("the relay", () => {
   const call = (base: string, inputs: object, signal?: AbortSignal): Promise<Response> =>
     fetch(`${base}/bind/5`, {
       method: "POST",
-      headers: { "mf-url": "https://workers-binding.ai/run?version=3", "mf-binding": "AI", "mf-header-cf-consn-model-id": "@cf/meta/llama-3.1-8b-instruct" },
+      headers: {
+        "mf-url": "https://workers-binding.ai/run?version=3",
+        "mf-binding": "AI",
+        "mf-header-cf-consn-model-id": "@cf/meta/llama-3.1-8b-instruct",
+      },
       body: JSON.stringify({ inputs, options: {} }),
       ...(signal ? { signal } : {}),
     });
@@ -224,7 +258,11 @@ describe("the relay", () => {
     const { base } = await relayed(port);
     const response = await fetch(`${base}/bind/4`, {
       method: "POST",
-      headers: { "mf-url": "https://workers-binding.ai/run?version=3", "mf-binding": "BRAIN", "mf-header-cf-consn-model-id": "@cf/meta/llama-3.1-8b-instruct" },
+      headers: {
+        "mf-url": "https://workers-binding.ai/run?version=3",
+        "mf-binding": "BRAIN",
+        "mf-header-cf-consn-model-id": "@cf/meta/llama-3.1-8b-instruct",
+      },
       body: JSON.stringify({ inputs: { prompt: "x" } }),
     });
     assert.equal(response.status, 200);
@@ -237,7 +275,9 @@ describe("the relay", () => {
     const url = new URL(base);
     assert.equal((await fetch(`${url.origin}/bind/5`, { method: "POST" })).status, 404);
     const socket = net.connect(Number(url.port), "127.0.0.1");
-    socket.write(`GET ${url.pathname}/bind/4?MF-Binding=AI HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`);
+    socket.write(
+      `GET ${url.pathname}/bind/4?MF-Binding=AI HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`,
+    );
     const answer = await new Promise<string>((resolve) => socket.once("data", (data) => resolve(data.toString())));
     assert.match(answer, /^HTTP\/1\.1 426 /);
     socket.destroy();

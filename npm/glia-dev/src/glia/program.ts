@@ -19,7 +19,8 @@ export function find_program(env: NodeJS.ProcessEnv, folder: string): string | u
     }
   }
   for (const part of (env.PATH ?? "").split(delimiter)) {
-    if (part !== "" && existsSync(join(part, "glia")) && statSync(join(part, "glia")).isFile()) return join(part, "glia");
+    if (part !== "" && existsSync(join(part, "glia")) && statSync(join(part, "glia")).isFile())
+      return join(part, "glia");
   }
   const built = fileURLToPath(new URL("build/apps/glia/glia", kCheckout));
   return existsSync(built) ? built : undefined;

@@ -64,7 +64,10 @@ export async function open_session(
     bindings: new Set(bindings.keys()),
     ended,
     async close() {
-      await Promise.race([fetch(own, { method: "DELETE", signal: AbortSignal.timeout(kCloseWithinMs) }).catch(() => undefined), delay(kCloseWithinMs)]);
+      await Promise.race([
+        fetch(own, { method: "DELETE", signal: AbortSignal.timeout(kCloseWithinMs) }).catch(() => undefined),
+        delay(kCloseWithinMs),
+      ]);
       gone.abort();
       await ended;
     },
