@@ -2,6 +2,7 @@
 //! `tokenizers` and `minijinja`, behind one C ABI.
 
 mod bytes;
+mod engine;
 pub mod failure;
 pub mod ffi;
 pub mod gguf;

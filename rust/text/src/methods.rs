@@ -11,6 +11,9 @@ pub fn is_space(c: char) -> bool {
 
 /// The hook of the engine for methods that a value does not have itself.
 pub fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    // The engine charges for results only; a search reads all of a text and gives back a number.
+    let size = value.as_str().map_or_else(|| value.len().map_or(0, |n| n.saturating_mul(16)), str::len);
+    state.consume_fuel((size / 64) as u64)?;
     let own = match value.kind() {
         ValueKind::String => string(state, value.as_str().unwrap_or_default(), method, args)?,
         ValueKind::Seq | ValueKind::Iterable => sequence(value, method, args)?,
@@ -50,8 +53,9 @@ fn string(state: &State, s: &str, method: &str, args: &[Value]) -> Result<Option
         "capitalize" => {
             let () = from_args(args)?;
             let mut chars = s.chars();
-            let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
-            Value::from(first + &chars.as_str().to_lowercase())
+            let mut out = String::with_capacity(s.len());
+            chars.next().into_iter().for_each(|c| push_title(c, &mut out));
+            Value::from(out + &chars.as_str().to_lowercase())
         }
         "swapcase" => {
             let () = from_args(args)?;
@@ -61,6 +65,7 @@ fn string(state: &State, s: &str, method: &str, args: &[Value]) -> Result<Option
             let () = from_args(args)?;
             Value::from(s.to_lowercase())
         }
+        "join" => join(state, s, args)?,
         "index" | "rindex" => {
             let (what,): (&str,) = from_args(args)?;
             let found = if method == "index" { s.find(what) } else { s.rfind(what) };
@@ -130,8 +135,8 @@ fn split_spaces(s: &str, most: usize, from_right: bool) -> Vec<&str> {
     let mut rest = if from_right { s.trim_end_matches(is_space) } else { s.trim_start_matches(is_space) };
     while !rest.is_empty() {
         if parts.len() == most {
-            parts.push(if from_right { rest.trim_start_matches(is_space) } else { rest.trim_end_matches(is_space) });
-            parts.retain(|part| !part.is_empty());
+            // The rest keeps its white space on the far side.
+            parts.push(rest);
             break;
         }
         if from_right {
@@ -199,11 +204,48 @@ fn title(s: &str) -> String {
         if inside {
             out.extend(c.to_lowercase());
         } else {
-            out.extend(c.to_uppercase());
+            push_title(c, &mut out);
         }
         inside = c.is_lowercase() || c.is_uppercase();
     }
     out
+}
+
+/// The title case of a character: what is two letters in one, or becomes several, has only its first one capital.
+fn push_title(c: char, out: &mut String) {
+    match c {
+        'Ǆ'..='ǆ' => out.push('ǅ'),
+        'Ǉ'..='ǉ' => out.push('ǈ'),
+        'Ǌ'..='ǌ' => out.push('ǋ'),
+        'Ǳ'..='ǳ' => out.push('ǲ'),
+        // Georgian has capitals, but none in titles.
+        'ა'..='ჿ' => out.push(c),
+        _ => {
+            let mut upper = c.to_uppercase();
+            out.extend(upper.next());
+            upper.for_each(|rest| out.extend(rest.to_lowercase()));
+        }
+    }
+}
+
+/// `str.join`, of strings only.
+fn join(state: &State, separator: &str, args: &[Value]) -> Result<Value, Error> {
+    let (items,): (&Value,) = from_args(args)?;
+    let mut out = String::new();
+    for (i, item) in items.try_iter()?.checked().enumerate() {
+        let item = item?;
+        let Some(text) = item.as_str() else {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("join needs strings; item {i} is a {}", item.kind()),
+            ));
+        };
+        let before = if i > 0 { separator } else { "" };
+        state.consume_fuel(((before.len() + text.len()) / 64) as u64)?;
+        out.push_str(before);
+        out.push_str(text);
+    }
+    Ok(Value::from(out))
 }
 
 fn swapped(c: char) -> char {

@@ -1,7 +1,10 @@
 //! Values written as Python writes them: `str()`, `repr()` and `json.dumps`.
 
+use std::sync::LazyLock;
+
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
+use regex::Regex;
 
 /// Nesting beyond which a value is refused.
 const MAX_DEPTH: usize = 200;
@@ -124,9 +127,34 @@ fn write_repr(value: &Value, out: &mut Sink, depth: usize) -> Result<(), Error> 
             }
             out.push("}")
         }
-        // Strings get their quotes and escapes from the engine, which follows Python's rule.
-        _ => out.push(&format!("{value:?}")),
+        ValueKind::String => out.push(&quoted(value.as_str().unwrap_or_default())),
+        _ => out.push(&value.to_string()),
     }
+}
+
+/// `repr()` of a string: the quote that needs no escape where there is one, and escapes for what does not print.
+fn quoted(text: &str) -> String {
+    static UNPRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{C}\p{Z}&&[^ ]]").ok());
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(quote);
+    for c in text.chars() {
+        let code = c as u32;
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ if !UNPRINTABLE.as_ref().is_some_and(|r| r.is_match(c.encode_utf8(&mut [0; 4]))) => out.push(c),
+            _ if code < 0x100 => out.push_str(&format!("\\x{code:02x}")),
+            _ if code < 0x10000 => out.push_str(&format!("\\u{code:04x}")),
+            _ => out.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    out.push(quote);
+    out
 }
 
 /// The arguments of `json.dumps`.

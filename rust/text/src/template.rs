@@ -1,31 +1,23 @@
 //! Chat templates, rendered as transformers renders them: Jinja with trim_blocks and lstrip_blocks, loop controls, the
 //! `generation` block, an immutable sandbox, and Python's way to print values.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{Environment, Error, ErrorKind, Value};
 
+use crate::engine::{environment, Raised, MAX_OUTPUT};
 use crate::failure::{Failure, Result};
-use crate::methods;
-use crate::python::{self, Dumps, Sink};
 use crate::strftime::strftime;
 
 /// Longest template, in bytes.
 const MAX_SOURCE: usize = 4 << 20;
-/// Longest rendered text, in bytes.
-const MAX_OUTPUT: usize = 32 << 20;
 /// Steps that every rendering may take; one step also pays for 64 bytes of data made on the way.
 const BASE_FUEL: u64 = 2_000_000;
 /// Further steps for each byte of input.
 const FUEL_PER_BYTE: u64 = 8;
 /// Steps that no rendering may exceed.
 const MAX_FUEL: u64 = 8_000_000;
-/// Deepest nesting of blocks, macros and loops.
-const MAX_NESTING: usize = 200;
 
 const NAME: &str = "chat";
 
@@ -50,18 +42,6 @@ pub struct Input<'a> {
     /// For `strftime_now`.
     pub now_unix_s: i64,
 }
-
-/// The text that a template gave to `raise_exception`.
-#[derive(Debug)]
-struct Raised(String);
-
-impl fmt::Display for Raised {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Raised {}
 
 impl Template {
     /// Parses. `bos` and `eos` are what the template sees as `bos_token` and `eos_token`; empty ones are undefined.
@@ -113,111 +93,6 @@ impl Template {
         }
         Ok(Value::from_pairs(variables))
     }
-}
-
-/// The engine with everything a chat template may use.
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    if let Ok(syntax) = syntax {
-        environment.set_syntax(syntax);
-    }
-    environment.set_recursion_limit(MAX_NESTING);
-    environment.set_debug(false);
-    environment.set_unknown_method_callback(methods::call);
-    environment.set_formatter(|out, state, value| {
-        if python::prints_differently(value) {
-            let text = python_str(state, value)?;
-            out.write_str(&text).map_err(Error::from)
-        } else {
-            write!(out, "{value}").map_err(Error::from)
-        }
-    });
-    environment.add_filter("tojson", to_json);
-    environment.add_filter("string", |state: &State, value: &Value| match value.as_str() {
-        Some(_) => Ok(value.clone()),
-        None => python_str(state, value).map(Value::from),
-    });
-    environment.add_filter("trim", trim);
-    environment.add_test("sequence", |value: &Value| {
-        let kind = value.kind();
-        value.is_undefined() || matches!(kind, ValueKind::Seq | ValueKind::String | ValueKind::Map) || is_list(value)
-    });
-    environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
-    environment.add_function("raise_exception", |message: String| -> std::result::Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Raised(message)))
-    });
-    environment
-}
-
-/// Slices and concatenations are lists in Python; the engine has them as sized iterables.
-fn is_list(value: &Value) -> bool {
-    value.kind() == ValueKind::Iterable && value.len().is_some()
-}
-
-/// How much a value may be written into, by the fuel that is left: writing costs a quarter of a step a byte.
-fn sink(state: &State) -> Sink {
-    let left = state.fuel_levels().map_or(u64::MAX, |(_, left)| left);
-    Sink::new(usize::try_from(left.saturating_mul(4)).unwrap_or(usize::MAX).min(MAX_OUTPUT))
-}
-
-fn pay(state: &State, sink: Sink) -> std::result::Result<String, Error> {
-    let text = sink.into_text();
-    state.consume_fuel(text.len() as u64 / 4)?;
-    Ok(text)
-}
-
-fn python_str(state: &State, value: &Value) -> std::result::Result<String, Error> {
-    let mut out = sink(state);
-    python::write_str(value, &mut out)?;
-    pay(state, out)
-}
-
-/// transformers' `tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
-fn to_json(state: &State, value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> std::result::Result<Value, Error> {
-    let argument = |i: usize, name: &str| -> std::result::Result<Option<Value>, Error> {
-        let value = match positional.get(i) {
-            Some(value) => Some(value.clone()),
-            None => kwargs.get::<Option<Value>>(name)?,
-        };
-        Ok(value.filter(|v| !v.is_none() && !v.is_undefined()))
-    };
-    let mut dumps = Dumps {
-        ensure_ascii: argument(0, "ensure_ascii")?.is_some_and(|v| v.is_true()),
-        sort_keys: argument(3, "sort_keys")?.is_some_and(|v| v.is_true()),
-        ..Dumps::default()
-    };
-    if let Some(indent) = argument(1, "indent")? {
-        dumps.indent = Some(match indent.as_str() {
-            Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(i64::try_from(indent)?.clamp(0, 64)).unwrap_or(0)),
-        });
-        dumps.item_separator = ",".into();
-    }
-    if let Some(separators) = argument(2, "separators")? {
-        let pair: Vec<Value> = separators.try_iter()?.collect();
-        let [item, key] = pair.as_slice() else {
-            return Err(Error::new(ErrorKind::InvalidOperation, "separators are two texts"));
-        };
-        dumps.item_separator = item.to_string();
-        dumps.key_separator = key.to_string();
-    }
-    kwargs.assert_all_used()?;
-    let mut out = sink(state);
-    dumps.write(value, &mut out)?;
-    pay(state, out).map(Value::from)
-}
-
-/// Jinja's `trim(value, chars=None)`.
-fn trim(state: &State, value: &Value, chars: Option<String>) -> std::result::Result<Value, Error> {
-    let text = match value.as_str() {
-        Some(text) => Cow::Borrowed(text),
-        None => Cow::Owned(python_str(state, value)?),
-    };
-    Ok(Value::from(match chars {
-        Some(set) => text.trim_matches(|c| set.contains(c)),
-        None => text.trim_matches(methods::is_space),
-    }))
 }
 
 /// Line ends as Jinja reads them, and `{% generation %}` (transformers' mark of what the assistant said, which changes

@@ -1,0 +1,221 @@
+//! The template engine as transformers sets Jinja up: its globals, and the filters and tests that differ from minijinja's.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+use regex::Regex;
+
+use crate::methods;
+use crate::python::{self, Dumps, Sink};
+
+/// Longest rendered text, in bytes.
+pub const MAX_OUTPUT: usize = 32 << 20;
+/// Deepest nesting of blocks, macros and loops.
+const MAX_NESTING: usize = 200;
+
+/// The text that a template gave to `raise_exception`.
+#[derive(Debug)]
+pub struct Raised(pub String);
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Raised {}
+
+/// The engine with everything a chat template may use.
+pub fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    if let Ok(syntax) = syntax {
+        environment.set_syntax(syntax);
+    }
+    environment.set_recursion_limit(MAX_NESTING);
+    environment.set_debug(false);
+    environment.set_unknown_method_callback(methods::call);
+    environment.set_formatter(|out, state, value| {
+        if python::prints_differently(value) {
+            let text = python_str(state, value)?;
+            out.write_str(&text).map_err(Error::from)
+        } else {
+            write!(out, "{value}").map_err(Error::from)
+        }
+    });
+    environment.add_filter("tojson", to_json);
+    environment.add_filter("string", |state: &State, value: &Value| match value.as_str() {
+        Some(_) => Ok(value.clone()),
+        None => python_str(state, value).map(Value::from),
+    });
+    environment.add_filter("trim", trim);
+    environment.add_filter("int", int);
+    environment.add_filter("float", float);
+    environment.add_filter("wordcount", |text: &str| {
+        static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\w+").ok());
+        WORD.as_ref().map_or(0, |word| word.find_iter(text).count())
+    });
+    for name in ["e", "escape", "forceescape"] {
+        environment.add_filter(name, escape);
+    }
+    environment.add_test("sequence", |value: &Value| {
+        let kind = value.kind();
+        value.is_undefined() || matches!(kind, ValueKind::Seq | ValueKind::String | ValueKind::Map) || is_list(value)
+    });
+    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+    environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
+    environment.add_function("dict", dict);
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
+    environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
+    environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Raised(message)))
+    });
+    environment
+}
+
+/// Slices and concatenations are lists in Python; the engine has them as sized iterables.
+fn is_list(value: &Value) -> bool {
+    value.kind() == ValueKind::Iterable && value.len().is_some()
+}
+
+/// How much a value may be written into, by the fuel that is left: writing costs a quarter of a step a byte.
+fn sink(state: &State) -> Sink {
+    let left = state.fuel_levels().map_or(u64::MAX, |(_, left)| left);
+    Sink::new(usize::try_from(left.saturating_mul(4)).unwrap_or(usize::MAX).min(MAX_OUTPUT))
+}
+
+fn pay(state: &State, sink: Sink) -> Result<String, Error> {
+    let text = sink.into_text();
+    state.consume_fuel(text.len() as u64 / 4)?;
+    Ok(text)
+}
+
+fn python_str(state: &State, value: &Value) -> Result<String, Error> {
+    let mut out = sink(state);
+    python::write_str(value, &mut out)?;
+    pay(state, out)
+}
+
+/// transformers' `tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
+fn to_json(state: &State, value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let argument = |i: usize, name: &str| -> Result<Option<Value>, Error> {
+        let value = match positional.get(i) {
+            Some(value) => Some(value.clone()),
+            None => kwargs.get::<Option<Value>>(name)?,
+        };
+        Ok(value.filter(|v| !v.is_none() && !v.is_undefined()))
+    };
+    let mut dumps = Dumps {
+        ensure_ascii: argument(0, "ensure_ascii")?.is_some_and(|v| v.is_true()),
+        sort_keys: argument(3, "sort_keys")?.is_some_and(|v| v.is_true()),
+        ..Dumps::default()
+    };
+    if let Some(indent) = argument(1, "indent")? {
+        dumps.indent = Some(match indent.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(i64::try_from(indent)?.clamp(0, 64)).unwrap_or(0)),
+        });
+        dumps.item_separator = ",".into();
+    }
+    if let Some(separators) = argument(2, "separators")? {
+        let pair: Vec<Value> = separators.try_iter()?.collect();
+        let [item, key] = pair.as_slice() else {
+            return Err(Error::new(ErrorKind::InvalidOperation, "separators are two texts"));
+        };
+        dumps.item_separator = item.to_string();
+        dumps.key_separator = key.to_string();
+    }
+    kwargs.assert_all_used()?;
+    let mut out = sink(state);
+    dumps.write(value, &mut out)?;
+    pay(state, out).map(Value::from)
+}
+
+/// Jinja's `trim(value, chars=None)`.
+fn trim(state: &State, value: &Value, chars: Option<String>) -> Result<Value, Error> {
+    let text = match value.as_str() {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(python_str(state, value)?),
+    };
+    Ok(Value::from(match chars {
+        Some(set) => text.trim_matches(|c| set.contains(c)),
+        None => text.trim_matches(methods::is_space),
+    }))
+}
+
+/// Jinja's `int(value, default=0, base=10)`: the default for what is not a number.
+fn int(value: &Value, default: Option<Value>, base: Option<u32>) -> Value {
+    let default = default.unwrap_or_else(|| Value::from(0));
+    let whole = |x: f64| if x.is_finite() && x.abs() < 1e18 { Some(Value::from(x.trunc() as i64)) } else { None };
+    match value.kind() {
+        ValueKind::Bool => Value::from(i64::from(value.is_true())),
+        ValueKind::Number if value.is_integer() => value.clone(),
+        ValueKind::Number => f64::try_from(value.clone()).ok().and_then(whole).unwrap_or(default),
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default().trim_matches(methods::is_space).replace('_', "");
+            let base = base.filter(|base| (2..=36).contains(base)).unwrap_or(10);
+            match i64::from_str_radix(&text, base) {
+                Ok(number) => Value::from(number),
+                Err(_) => text.parse().ok().and_then(whole).unwrap_or(default),
+            }
+        }
+        _ => default,
+    }
+}
+
+/// Jinja's `float(value, default=0.0)`.
+fn float(value: &Value, default: Option<Value>) -> Value {
+    let number = match value.kind() {
+        ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        ValueKind::Number => f64::try_from(value.clone()).ok(),
+        ValueKind::String => value.as_str().unwrap_or_default().trim_matches(methods::is_space).parse().ok(),
+        _ => None,
+    };
+    number.map(Value::from).unwrap_or_else(|| default.unwrap_or_else(|| Value::from(0.0)))
+}
+
+/// HTML as markupsafe escapes it.
+fn escape(state: &State, value: &Value) -> Result<Value, Error> {
+    if value.is_safe() {
+        return Ok(value.clone());
+    }
+    let text = python_str(state, value)?;
+    state.consume_fuel(text.len() as u64 / 8)?;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    Ok(Value::from_safe_string(out))
+}
+
+/// Python's `dict(mapping_or_pairs=(), **entries)`.
+fn dict(first: Option<Value>, more: Kwargs) -> Result<Value, Error> {
+    let mut entries: Vec<(Value, Value)> = Vec::new();
+    if let Some(first) = first {
+        let is_map = first.kind() == ValueKind::Map;
+        for item in first.try_iter()?.checked() {
+            let item = item?;
+            entries.push(if is_map {
+                let value = first.get_item(&item)?;
+                (item, value)
+            } else {
+                (item.get_item_by_index(0)?, item.get_item_by_index(1)?)
+            });
+        }
+    }
+    for name in more.args() {
+        entries.push((Value::from(name), more.get(name)?));
+    }
+    Ok(Value::from_pairs(entries))
+}
