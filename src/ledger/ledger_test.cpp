@@ -311,7 +311,10 @@ TEST_F(LedgerTest, GroupCommitCarriesTwoThousandChargesASecond) {
       alone_ms[50], rate);
   RecordProperty("lone_settle_median_us", static_cast<int>(alone_ms[50] * 1000));
   RecordProperty("settles_per_s", static_cast<int>(rate));
+  EXPECT_GE(rate, 4 * 1000 / alone_ms[50]) << "commits are shared";
+#ifndef __SANITIZE_THREAD__
   EXPECT_GE(rate, 2000);
+#endif
   EXPECT_EQ(ledger->usage("", 1).at(0).calls, 101 + kClients * kEach);
 }
 
