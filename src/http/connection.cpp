@@ -22,7 +22,8 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t kReadAhead = 64 << 10;
-constexpr seconds kLinger{2};   ///< for the client to take a last answer and close
+constexpr seconds kLinger{2};  ///< for the client to take a last answer and close
+constexpr std::chrono::milliseconds kLingerDraining{200};
 constexpr seconds kLong{3600};  ///< any; something wakes the connection before
 
 // Named, not temporaries: GCC 12 destroys a brace-initialised temporary of a co_await expression twice.
@@ -150,7 +151,8 @@ asio::awaitable<Connection::Next> Connection::read_request(RequestReader& reader
       co_return co_await refuse(kBodies, reader);
     }
     if (lost()) co_return Next::drop;
-    if (read_closed_ || (host_.draining && !receiving.started)) co_return Next::linger;
+    if (host_.draining && !receiving.started) co_return Next::drop;  // nothing unread: closing is no reset
+    if (read_closed_) co_return Next::linger;
     const bool in_body = reader.state() == RequestReader::State::body;
     if (reader.wants_continue() && !continued && reader.body_bytes() == 0) {
       continued = true;
@@ -294,7 +296,7 @@ asio::awaitable<Connection::Next> Connection::refuse(const Refusal& refusal, Req
 asio::awaitable<void> Connection::linger() {
   error_code ec;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
-  const Time deadline = Clock::now() + kLinger;
+  const Time deadline = Clock::now() + (host_.draining ? kLingerDraining : kLinger);
   while (!ec && !lost() && !read_closed_ && Clock::now() < deadline) {
     in_.clear();
     pump_read();

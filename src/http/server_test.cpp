@@ -390,6 +390,16 @@ TEST_F(ServerTest, DrainLetsRunningAnswersEnd) {
   ender.join();
 }
 
+TEST_F(ServerTest, DrainDoesNotWaitForIdleClients) {
+  start();
+  auto idle = client();
+  idle.send(echo("x"));
+  idle.until("POST x");
+  const auto begin = std::chrono::steady_clock::now();
+  server_->drain(5000);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+}
+
 TEST_F(ServerTest, DrainEndsWhatDoesNotEnd) {
   start();
   auto c = client();
