@@ -12,20 +12,31 @@ export interface Command {
 
 /** Ctrl-C reaches the whole foreground group by itself; only a signal to us alone has to be passed on, after this. */
 const kInterruptGraceMs = 250;
+/** npm passes a Ctrl-C on that we had already: signals this close together are one. */
+const kSameSignalMs = 1000;
 /** After a second signal, or this long after the first, what is left is killed. */
 const kKillAfterMs = 5000;
 
-/** Resolves with the exit status a shell would show. Rejects when the program cannot be started. */
-export function run_command(command: Command): Promise<number> {
+/**
+ * Resolves with the exit status a shell would show. Rejects when the program cannot be started.
+ * `keeps_interrupts`: on a terminal the command decides for itself what Ctrl-C does and whether it ends.
+ */
+export function run_command(command: Command, keeps_interrupts: boolean): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(command.program, command.arguments, { cwd: command.cwd, env: command.env, stdio: "inherit" });
     let ended_by: NodeJS.Signals | undefined;
+    let first_at = 0;
     const handlers = new Map<NodeJS.Signals, () => void>();
     let kill_timer: NodeJS.Timeout | undefined;
 
     const on_signal = (signal: NodeJS.Signals): void => {
-      if (ended_by !== undefined) return kill_tree(child);
+      if (signal === "SIGINT" && keeps_interrupts && process.stdin.isTTY) return;
+      if (ended_by !== undefined) {
+        if (performance.now() - first_at > kSameSignalMs) kill_tree(child);
+        return;
+      }
       ended_by = signal;
+      first_at = performance.now();
       if (signal === "SIGINT") setTimeout(() => child.kill(signal), kInterruptGraceMs).unref();
       else child.kill(signal);
       kill_timer = setTimeout(() => kill_tree(child), kKillAfterMs);

@@ -69,7 +69,7 @@ async function run(parsed: Arguments): Promise<number> {
     if ("problem" in first) print(problem_line(first.problem, style));
     const handover = { relay: base, label: mode_label(info?.models), local_only: parsed.command === undefined };
     const env = environment_with(command.env, handover, preload_url());
-    return await run_command({ ...command, env });
+    return await run_command({ ...command, env }, parsed.command !== undefined);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     throw new ProjectError(`there is no command ${command.program}`);

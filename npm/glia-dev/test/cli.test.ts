@@ -245,6 +245,15 @@ describe("what the user is told", () => {
     }
   });
 
+  test("on a terminal a command after -- keeps its own Ctrl-C", async () => {
+    const script = `process.on("SIGINT", () => { console.log("CAUGHT"); setTimeout(() => process.exit(3), 600); }); setInterval(() => {}, 1000); console.log("WAITS");`;
+    const run = start(["--", process.execPath, "-e", script], { terminal: true });
+    await until("the command waits", () => run.output().includes("WAITS\r\n"));
+    run.process.stdin!.write("\x03");
+    assert.equal(await run.exited, 3);
+    assert.equal(run.output().match(/CAUGHT/g)!.length, 1);
+  });
+
   test("a command's own status passes through", async () => {
     assert.equal(await start(["--", process.execPath, "-e", "process.exit(7)"]).exited, 7);
   });

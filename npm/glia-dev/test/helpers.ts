@@ -115,7 +115,11 @@ export function glia_dev(args: string[], options: RunOptions): Running {
   const child = options.terminal
     ? spawn(
         "script",
-        ["-qefc", `stty cols 130 rows 40; exec ${words.map((word) => `'${word}'`).join(" ")}`, "/dev/null"],
+        [
+          "-qefc",
+          `stty cols 130 rows 40; exec ${words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")}`,
+          "/dev/null",
+        ],
         { cwd: options.cwd, env },
       )
     : spawn(words[0]!, words.slice(1), { cwd: options.cwd, env });
