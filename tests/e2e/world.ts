@@ -93,7 +93,10 @@ export class World {
     symlinkSync(existing(installed, "scripts/npm-ready installs it"), join(folder.path, "node_modules/wrangler"));
     if (wrangler === "wrangler-486") without_assets(join(folder.path, "wrangler.toml"));
     const port = await free_port();
-    const env = { GLIA_BIN: glia_program, GLIA_DATA: join(folder.path, "ledger"), ...options.env };
+    // A temporary folder of its own: what wrangler's update check learnt in another run is not there.
+    const temporary = join(folder.path, "tmp");
+    mkdirSync(temporary);
+    const env = { GLIA_BIN: glia_program, GLIA_DATA: join(folder.path, "ledger"), TMPDIR: temporary, ...options.env };
     const run = glia_dev(["--glia-port", String(port), "--port", "0", "--inspector-port", "0"], {
       cwd: folder.path,
       env,
