@@ -48,6 +48,10 @@ ResolvedWeights Weights::resolve(const catalog::ModelEntry& entry) const {
     if (!w.available) w.advice = "the configured file " + w.file + " does not exist";
     return w;
   }
+  if (!entry.served()) {
+    w.advice = "the task of " + entry.id + " (" + entry.task + ") is not built in this version";
+    return w;
+  }
   const auto* const tiny = options_.profile == "tiny" ? catalog_.weights(entry.tiny_weights) : nullptr;
   if (tiny == nullptr) {
     w.advice = "no weights are configured for " + entry.id + "; give your own with --model " + entry.id +

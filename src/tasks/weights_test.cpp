@@ -65,6 +65,12 @@ TEST_F(WeightsTest, ProfileFullHasNoStandIn) {
   EXPECT_NE(w.advice.find("--model " + std::string(kId) + "=FILE"), std::string::npos);
 }
 
+TEST_F(WeightsTest, AnIdWhoseTaskIsNotBuiltHasNone) {
+  const auto w = Weights(catalog_, {.models_dir = dir_}).resolve(*catalog_.find("@cf/openai/whisper"));
+  EXPECT_FALSE(w.available);
+  EXPECT_EQ(w.advice, "the task of @cf/openai/whisper (Automatic Speech Recognition) is not built in this version");
+}
+
 TEST_F(WeightsTest, MistakesInTheSettingsAreSaidAtOnce) {
   const auto refusal = [this](WeightsOptions options) {
     try {
