@@ -65,7 +65,7 @@ bool is_binary(std::string_view content_type) {
 }
 
 void refuse_binary(const Context& context, std::string_view model, std::string_view content_type) {
-  if (context.catalog().find(model) == nullptr) throw Error(ErrorCode::no_such_model, model);
+  if (context.catalog().find(model) == nullptr) throw Error(ErrorCode::no_such_model, printable(model));
   throw Error(ErrorCode::not_served,
               "a body of type " + printable(content_type, 60) + "; the models served here take JSON");
 }

@@ -1,14 +1,14 @@
 #include "api/text_call.h"
 
-#include <mutex>
-#include <optional>
-
 #include "base/log.h"
+#include "base/utf8.h"
 
 namespace glia::api {
 namespace {
 
 constexpr std::size_t kMaxNoteBytes = 1024;
+constexpr std::size_t kMaxModelId = 256;
+constexpr std::size_t kMaxAccount = 256;
 
 std::string joined(const std::vector<std::string>& notes) {
   std::string out;
@@ -134,6 +134,16 @@ class Sink final : public tasks::RunSink {
   bool begun_ = false;
 };
 
+/// What goes into the ledger, the log and the search for near ids.
+void check_names(const tasks::RunRequest& request) {
+  if (request.model.size() > kMaxModelId || first_invalid_utf8(request.model) != std::string_view::npos) {
+    throw Error(ErrorCode::invalid_model_id, "no id is longer than " + std::to_string(kMaxModelId) + " bytes of UTF-8");
+  }
+  if (request.account.size() > kMaxAccount) {
+    throw Error(ErrorCode::no_route, "no account is longer than " + std::to_string(kMaxAccount) + " bytes");
+  }
+}
+
 }  // namespace
 
 void start_text_call(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, TextCall call) {
@@ -141,6 +151,7 @@ void start_text_call(const std::shared_ptr<Context>& context, const std::shared_
   const auto sink = std::make_shared<Sink>(context, reply, std::move(call));
   std::shared_ptr<tasks::Run> run;
   try {
+    check_names(sink->call().request);
     run = context->services.runner->run(std::move(sink->call().request), sink);
   } catch (const Error& error) {
     sink->failed(error);

@@ -1,5 +1,7 @@
 #include "http/url.h"
 
+#include "base/utf8.h"
+
 namespace glia::http {
 namespace {
 
@@ -9,6 +11,8 @@ int hex_digit(char c) {
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
 }
+
+bool is_utf8(std::string_view text) { return first_invalid_utf8(text) == std::string_view::npos; }
 
 bool unreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
@@ -63,7 +67,7 @@ std::optional<std::vector<std::pair<std::string, std::string>>> parse_query(std:
     const auto equals = item.find('=');
     auto name = percent_decode(item.substr(0, equals), true);
     auto value = percent_decode(equals == std::string_view::npos ? std::string_view{} : item.substr(equals + 1), true);
-    if (!name || !value) return std::nullopt;
+    if (!name || !value || !is_utf8(*name) || !is_utf8(*value)) return std::nullopt;
     out.emplace_back(std::move(*name), std::move(*value));
   }
   return out;
@@ -89,7 +93,7 @@ std::optional<Target> parse_target(std::string_view target) {
   target = target.substr(0, target.find('#'));
   const auto question = target.find('?');
   auto path = percent_decode(target.substr(0, question));
-  if (!path) return std::nullopt;
+  if (!path || !is_utf8(*path)) return std::nullopt;
   if (question != std::string_view::npos) {
     auto query = parse_query(target.substr(question + 1));
     if (!query) return std::nullopt;

@@ -1,5 +1,6 @@
 // Request targets and percent-encoding (RFC 3986, RFC 9112 section 3.2; queries as application/x-www-form-urlencoded).
-// Errors: functions that parse return nullopt for what is malformed; an encoded NUL counts as malformed.
+// Errors: functions that parse return nullopt for what is malformed; an encoded NUL counts as malformed,
+// and so does a decoded path or query that is not UTF-8.
 #pragma once
 
 #include <optional>

@@ -32,6 +32,9 @@ TEST(Url, ReadsEveryFormOfTarget) {
   EXPECT_EQ(parse_target("http://h:1?x=1")->path, "/");
   EXPECT_EQ(parse_target("http://h:1/p")->authority, "h:1");
   EXPECT_EQ(parse_target("*")->path, "*");
+  EXPECT_FALSE(parse_target("/%FF"));
+  EXPECT_FALSE(parse_target("/?a=%C3"));
+  EXPECT_EQ(parse_target("/%C3%A9")->path, "/\xC3\xA9");
   EXPECT_FALSE(parse_target("relative"));
   EXPECT_FALSE(parse_target("ftp://h/"));
   EXPECT_FALSE(parse_target("http:///p"));
