@@ -57,7 +57,7 @@ class GgufFile final : public WeightSource {
   std::optional<tensor::View> find(std::string_view name) const override;
   std::vector<std::string> names() const override;
   std::uint64_t file_bytes() const;
-  void drop_pages() const;  ///< after weights were packed
+  void drop_pages() const override;
 
  private:
   struct Impl;

@@ -31,7 +31,7 @@ class SafetensorsFile final : public WeightSource {
 
   std::optional<tensor::View> find(std::string_view name) const override;
   std::vector<std::string> names() const override;
-  void drop_pages() const;
+  void drop_pages() const override;
 
  private:
   struct Impl;
@@ -54,7 +54,7 @@ class HfFolder final : public WeightSource {
   std::optional<std::string> text_file(std::string_view name) const;
   std::optional<tensor::View> find(std::string_view name) const override;
   std::vector<std::string> names() const override;
-  void drop_pages() const;  ///< after weights were packed
+  void drop_pages() const override;
 
  private:
   struct Impl;

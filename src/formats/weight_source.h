@@ -18,6 +18,9 @@ class WeightSource {
   virtual std::optional<tensor::View> find(std::string_view name) const = 0;
   /// Names of all tensors, sorted.
   virtual std::vector<std::string> names() const = 0;
+  /// Tells the system that what was read so far is not needed for now: while weights are packed one by one, file and
+  /// packed copy are then never in memory together.
+  virtual void drop_pages() const {}
 };
 
 }  // namespace glia::formats

@@ -43,7 +43,9 @@ std::unique_ptr<kernels::Matrix> WeightBinder::matrix(std::span<const Part> part
   views.reserve(parts.size());
   for (const Part& part : parts) views.push_back(view(part.name, std::array{part.rows, cols}));
   try {
-    return device_.load_matrix(views);
+    auto packed = device_.load_matrix(views);
+    source_.drop_pages();
+    return packed;
   } catch (const Error& e) {
     if (e.code() == ErrorCode::internal || parts.empty()) throw;
     throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(parts.front().name) + ": " + e.detail());
