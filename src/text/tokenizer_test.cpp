@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/error.h"
 #include "text/smollm2.h"
 
@@ -55,6 +58,34 @@ TEST_F(SmolLM2, InvalidUtf8IsInvalidInput) {
 
 TEST_F(SmolLM2, IdsOutsideTheVocabularyHaveNoText) {
   EXPECT_EQ(tokenizer_->decode(std::vector<std::int32_t>{26843, -1, 1 << 30, 17}, false), "Hi!");
+}
+
+TEST_F(SmolLM2, StreamsEachTokenAtOnceAndHoldsBackOnlyHalfCharacters) {
+  StreamDecoder stream(*tokenizer_);
+  for (const std::int32_t id : tokenizer_->encode("Each token's text, at once.", false)) {
+    EXPECT_EQ(stream.push(id), tokenizer_->decode(std::vector{id}, false));
+  }
+  const auto ids = tokenizer_->encode("\xF0\x9F\x91\xA9", false);
+  ASSERT_GT(ids.size(), 1U);
+  for (std::size_t i = 0; i + 1 < ids.size(); i++) EXPECT_EQ(stream.push(ids[i]), "");
+  EXPECT_EQ(stream.push(ids.back()), "\xF0\x9F\x91\xA9");
+  EXPECT_EQ(stream.push(ids[0]), "");
+  EXPECT_EQ(stream.finish(), "\xEF\xBF\xBD");
+}
+
+TEST_F(SmolLM2, IsSharedByThreads) {
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int t = 0; t < 4; t++) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; i++) {
+        const std::string text = "number " + std::to_string(i) + " \xC3\xA9";
+        wrong += tokenizer_->decode(tokenizer_->encode(text, false), false) != text;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace

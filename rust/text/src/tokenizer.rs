@@ -11,6 +11,10 @@ pub const MAX_TOKENS: u32 = 1 << 24;
 /// Longest text that is encoded, in bytes.
 pub const MAX_TEXT: usize = 32 << 20;
 
+/// Most bytes that looking back from tokens may read in one text (`lstrip`, `single_word`); else a text of them alone
+/// would take time by the square of its length.
+const MAX_LOOKING_BACK: usize = 1 << 31;
+
 /// Texts of tokens that end a turn or a text in published chat models. A vocabulary that marks one as special means it.
 pub const END_TEXTS: [&str; 16] = [
     "<|im_end|>",
@@ -38,6 +42,8 @@ pub struct Tokenizer {
     end_tokens: Vec<u32>,
     bos: String,
     eos: String,
+    /// Tokens before which all text so far is looked at again, each time.
+    costly: Vec<String>,
 }
 
 impl Tokenizer {
@@ -52,7 +58,14 @@ impl Tokenizer {
     ) -> Result<Tokenizer> {
         inner.with_truncation(None).map_err(|e| Failure::unusable(e.to_string()))?;
         inner.with_padding(None);
-        Ok(Tokenizer { inner, vocab_size, end_tokens, bos, eos })
+        let costly = inner
+            .get_added_vocabulary()
+            .get_added_tokens_decoder()
+            .values()
+            .filter(|token| (token.lstrip || token.single_word) && !token.content.is_empty())
+            .map(|token| token.content.clone())
+            .collect();
+        Ok(Tokenizer { inner, vocab_size, end_tokens, bos, eos, costly })
     }
 
     /// From the contents of tokenizer.json and, unless empty, of tokenizer_config.json.
@@ -93,6 +106,11 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<i32>> {
         if text.len() > MAX_TEXT {
             return Err(Failure::input(format!("a text of {} bytes is longer than {MAX_TEXT}", text.len())));
+        }
+        for token in &self.costly {
+            if text.matches(token.as_str()).count().saturating_mul(text.len()) > MAX_LOOKING_BACK {
+                return Err(Failure::input(format!("the text has '{token}' too many times")));
+            }
         }
         let encoding = self
             .inner
