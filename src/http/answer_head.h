@@ -30,6 +30,9 @@ std::string http_date(std::int64_t unix_s);
 /// "Not Found"; empty for a status nobody named.
 std::string_view reason_phrase(int status);
 
+/// Statuses whose answers have no body, whatever the handler gives (RFC 9110, 6.4.1).
+inline bool is_bodiless(int status) { return status < 200 || status == 204 || status == 304; }
+
 /// One chunk of a chunked body.
 void append_chunk(std::string& out, std::string_view data);
 
