@@ -1,5 +1,7 @@
 #include "kernels/cpu_isa.h"
 
+#include <cpuid.h>
+
 #include <array>
 #include <cstdlib>
 #include <string>
@@ -18,9 +20,18 @@ constexpr std::array<Isa, 3> kIsas = {{
     {"baseline", "cpu baseline", &baseline::kTable},
 }};
 
+/// Leaf 1, ecx bit 29; Clang 16's __builtin_cpu_supports does not know the name.
+bool has_f16c() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
 /// libgcc's checks ask the operating system too whether it keeps the wide registers.
 bool runs_here(std::string_view name) {
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   if (name == "avx2") return avx2;
   if (name == "avx512") {
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

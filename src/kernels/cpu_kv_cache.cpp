@@ -32,13 +32,14 @@ CpuKvCache::CpuKvCache(const KvShape& shape, bool half) : shape_(shape), half_(h
   value_cols_ = round_up(shape.head_dim, kLanes);
   key_bytes_ = round_up(shape.head_dim * slots_ * element, 64);
   head_bytes_ = key_bytes_ + round_up(shape.page_tokens * value_cols_ * element, 64);
-  page_bytes_ = head_bytes_ * shape.kv_heads;
+  layer_bytes_ = head_bytes_ * shape.kv_heads;
+  page_bytes_ = static_cast<std::int64_t>(product({shape.layers, layer_bytes_}));
   // A key vector that starts inside a page's last row may reach beyond it; the slack keeps that inside the buffer.
-  data_ = PageBuffer(product({shape.layers, shape.pages, page_bytes_}) + 64);
+  data_ = PageBuffer(product({shape.pages, page_bytes_}) + 64);
 }
 
 KvView CpuKvCache::view(std::int32_t layer, std::int32_t kv_head) const {
-  const std::uint8_t* keys = data_.data() + layer * shape_.pages * page_bytes_ + kv_head * head_bytes_;
+  const std::uint8_t* keys = data_.data() + layer * layer_bytes_ + kv_head * head_bytes_;
   return {keys,
           keys + key_bytes_,
           page_bytes_,
@@ -64,7 +65,7 @@ void CpuKvCache::write_as(const KernelTable& kernels, std::int32_t layer, std::i
   constexpr std::int32_t kChunk = 64;
   const std::int32_t dim = shape_.head_dim;
   for (std::int32_t head = 0; head < shape_.kv_heads; head++, key += dim, value += dim) {
-    std::uint8_t* at = data_.data() + (layer * shape_.pages + std::int64_t{page}) * page_bytes_ + head * head_bytes_;
+    std::uint8_t* at = data_.data() + page * page_bytes_ + layer * layer_bytes_ + head * head_bytes_;
     auto* keys = reinterpret_cast<Element*>(at) + slot;
     auto* values = reinterpret_cast<Element*>(at + key_bytes_) + slot * value_cols_;
     for (std::int32_t first = 0; first < dim; first += kChunk) {

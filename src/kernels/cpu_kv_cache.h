@@ -1,4 +1,4 @@
-// Keys and values in pages, laid out for the attention kernels (KvView): per layer and page, for each kv head the keys
+// Keys and values in pages, laid out for the attention kernels (KvView): per page and layer, for each kv head the keys
 // [head_dim][slots], then the values [page_tokens][value_cols]; float16 in fast mode (11 bits of significand against
 // bfloat16's 8: the rounding of a key stays below 2^-11 of it, and keys and values lie far inside +-65504, where they
 // saturate), float32 in exact mode.
@@ -32,9 +32,10 @@ class CpuKvCache final : public KvCache {
   bool half_;
   std::int64_t slots_;
   std::int64_t value_cols_;
-  std::int64_t key_bytes_;   ///< of one kv head in one page
-  std::int64_t head_bytes_;  ///< keys and values of one kv head in one page
-  std::int64_t page_bytes_;
+  std::int64_t key_bytes_;    ///< of one kv head in one page
+  std::int64_t head_bytes_;   ///< keys and values of one kv head in one page
+  std::int64_t layer_bytes_;  ///< all kv heads of one layer in one page
+  std::int64_t page_bytes_;   ///< all layers of one page: memory is touched as pages are used
   PageBuffer data_;
 };
 

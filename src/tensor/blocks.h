@@ -115,7 +115,7 @@ inline void unpack_scales(const std::uint8_t* s, std::uint8_t* sc, std::uint8_t*
   for (int j = 0; j < 4; j++) {
     sc[j] = s[j] & 63;
     mn[j] = s[j + 4] & 63;
-    sc[j + 4] = static_cast<std::uint8_t>((s[j + 8] & 0x0FU) | ((s[j] >> 6) << 4));
+    sc[j + 4] = static_cast<std::uint8_t>((s[j + 8] & 0x0F) | ((s[j] >> 6) << 4));
     mn[j + 4] = static_cast<std::uint8_t>((s[j + 8] >> 4) | ((s[j + 4] >> 6) << 4));
   }
 }
