@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -35,18 +36,33 @@ bool spin(std::chrono::microseconds limit, Ready ready) {
   return ready();
 }
 
-/// Cores' worth of CPU time that the cgroup grants; 0 when there is no limit.
-double cgroup_cores() {
+/// quota / period of a cgroup v2 cpu.max file; 0 when it sets no limit or is not there.
+double quota_of(const std::string& file) {
   std::string quota;
   double period = 0;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
-    return quota == "max" || period <= 0 ? 0 : std::strtod(quota.c_str(), nullptr) / period;
+  std::ifstream in(file);
+  if (!(in >> quota >> period) || quota == "max" || period <= 0) return 0;
+  return std::strtod(quota.c_str(), nullptr) / period;
+}
+
+/// Cores' worth of CPU time that this process's cgroup and those above it grant; 0 when there is no limit.
+double cgroup_cores() {
+  double least = 0;
+  std::ifstream membership("/proc/self/cgroup");
+  for (std::string line; std::getline(membership, line);) {
+    if (!line.starts_with("0::/")) continue;  // version 1 hierarchies
+    for (std::string path = line.substr(3);; path.resize(path.find_last_of('/'))) {
+      const double cores = quota_of("/sys/fs/cgroup" + path + "/cpu.max");
+      if (cores > 0 && (least == 0 || cores < least)) least = cores;
+      if (path.find('/') == std::string::npos) break;
+    }
   }
   double us = 0;
+  double period = 0;
   std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
   std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (v1_quota >> us && v1_period >> period && us > 0 && period > 0) return us / period;
-  return 0;
+  if (least == 0 && v1_quota >> us && v1_period >> period && us > 0 && period > 0) return us / period;
+  return least;
 }
 
 }  // namespace

@@ -248,6 +248,16 @@ INSTANTIATE_TEST_SUITE_P(EveryIsa, Matmul, testing::ValuesIn(all_parameters()), 
   return std::string(info.param.isa) + (info.param.math == MathMode::fast ? "_fast" : "_exact");
 });
 
+TEST(LoadMatrix, PackedWeightsStayNearTheFilesSize) {
+  const auto device = make_cpu_device({});
+  for (const DType type : test::weight_types()) {
+    const Weights w(type, 1024, 1024, 1);
+    const tensor::View view = w.view();
+    const auto packed = static_cast<double>(device->load_matrix({&view, 1})->bytes());
+    EXPECT_LT(packed, 1.35 * static_cast<double>(w.bytes.size())) << tensor::info(type).name;
+  }
+}
+
 TEST(LoadMatrix, RefusesWhatDoesNotFit) {
   const auto device = make_cpu_device({});
   const Weights good(DType::q4_0, 4, 64, 1);
