@@ -161,24 +161,75 @@ TEST_F(RealModel, memory_stays_within_bounds) {
   EXPECT_LE(static_cast<double>(peak_kb) * 1024, weights * 1.6 + 200e6);
 }
 
+// A folder of one's own that goes with the test.
+class Folder {
+ public:
+  Folder() : path_(std::filesystem::temp_directory_path() / ("glia-engine-" + std::to_string(std::random_device{}()))) {
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  const std::filesystem::path& path() const { return path_; }
+  void write(const std::string& name, std::string_view text) const { std::ofstream(path_ / name) << text; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// A tiny random model of the goldens, with a tokenizer of four words.
+TEST(DiskLoader, loads_a_hugging_face_folder_and_again_when_it_changed) {
+  const Folder place;
+  const auto folder = place.path() / "tiny-llama";
+  std::filesystem::copy(std::filesystem::path(GLIA_SOURCE_DIR) / "tests/golden/llama/mqa_tied", folder);
+  std::ofstream(folder / "tokenizer.json") << R"({"version": "1.0", "truncation": null, "padding": null,
+    "added_tokens": [{"id": 0, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false,
+                      "normalized": false, "special": true}],
+    "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
+    "model": {"type": "WordLevel", "vocab": {"</s>": 0, "<unk>": 1, "hello": 2, "world": 3}, "unk_token": "<unk>"}})";
+  std::ofstream(folder / "tokenizer_config.json")
+      << R"({"eos_token": "</s>", "chat_template": [{"name": "other", "template": "x"},
+             {"name": "default", "template": "{{ messages[0]['content'] }} world{{ eos_token }}"}]})";
+  const SystemClock clock;
+  auto engine = make_engine({}, clock);
+  const auto model = engine->acquire(folder);
+  EXPECT_EQ(model->name(), "tiny-llama");
+  ASSERT_NE(model->chat_template(), nullptr);
+  const std::string text = model->chat_template()->render({.messages_json = R"([{"role":"user","content":"hello"}])"});
+  EXPECT_EQ(text, "hello world</s>");
+  EXPECT_EQ(model->tokenizer().encode(text, false), (std::vector<std::int32_t>{2, 3, 0}));
+  EXPECT_EQ(model->tokenizer().end_tokens(), std::vector<std::int32_t>{0});
+  GenerateRequest r;
+  r.prompt = {2, 3};
+  r.max_tokens = 8;
+  r.ignore_end_tokens = true;
+  const auto sink = std::make_shared<Sink>();
+  model->generate(r, sink);
+  EXPECT_EQ(sink->wait().tokens().size(), 8U);
+
+  EXPECT_EQ(engine->acquire(folder), model);
+  std::ofstream(folder / "chat_template.jinja") << "{{ messages|length }}";
+  const auto changed = engine->acquire(folder);
+  EXPECT_NE(changed, model);
+  EXPECT_EQ(changed->chat_template()->render({.messages_json = R"([{"role":"user","content":"hello"}])"}), "1");
+  std::filesystem::remove(folder / "tokenizer.json");
+  EXPECT_THROW(engine->acquire(folder), Error);
+}
+
 TEST(DiskLoader, names_what_is_wrong_with_a_file) {
   const SystemClock clock;
   auto engine = make_engine({}, clock);
-  const auto folder =
-      std::filesystem::temp_directory_path() / ("glia-engine-" + std::to_string(std::random_device{}()));
-  std::filesystem::create_directories(folder / "empty");
-  std::ofstream(folder / "text.gguf") << "this is no model";
+  const Folder folder;
+  std::filesystem::create_directories(folder.path() / "empty");
+  folder.write("text.gguf", "this is no model");
   for (const char* name : {"text.gguf", "empty", "missing.gguf"}) {
     try {
-      engine->acquire(folder / name);
+      engine->acquire(folder.path() / name);
       ADD_FAILURE() << name;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::model_unavailable);
       EXPECT_FALSE(error.detail().empty());
-      EXPECT_EQ(error.message().find(folder.string()), std::string::npos);
+      EXPECT_EQ(error.message().find(folder.path().string()), std::string::npos);
     }
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

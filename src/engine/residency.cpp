@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <system_error>
 #include <utility>
 
 #include "base/log.h"
@@ -46,7 +47,9 @@ Residency::Entries::iterator Residency::find(const std::filesystem::path& path) 
 }
 
 std::shared_ptr<ChatModel> Residency::acquire(const std::filesystem::path& path) {
-  const std::filesystem::path key = std::filesystem::absolute(path).lexically_normal();
+  std::error_code failed;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, failed);
+  const std::filesystem::path key = (failed ? path : absolute).lexically_normal();
   std::unique_lock lock(mutex_);
   while (true) {
     const std::optional<FileStamp> stamp = loader_->stamp(key);
