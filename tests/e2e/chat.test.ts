@@ -7,6 +7,7 @@ import {
   answer_in_terminal,
   count_completion,
   count_prompt,
+  kLongQuestion,
   kModel,
   kPrice,
   kWeights,
@@ -93,7 +94,7 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
 
     test("the pieces come while the model writes", async () => {
       const response = await fetch(
-        `${world.base}/api/stream?${new URLSearchParams({ question: "Tell a long story.", seed: "3", max_tokens: "96" })}`,
+        `${world.base}/api/stream?${new URLSearchParams({ question: kLongQuestion, seed: "3", max_tokens: "96" })}`,
       );
       const began = performance.now();
       const reader = response.body!.getReader();

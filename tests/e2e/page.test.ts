@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { chromium, type Browser, type Page } from "playwright-core";
-import { World } from "./world.ts";
+import { kLongQuestion, World } from "./world.ts";
 
 const kChromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const kFlags = [
@@ -38,8 +38,17 @@ describe("the page", () => {
     problems: string[];
   }
 
-  async function open(): Promise<Opened> {
+  /** `max_tokens` and a seed are put into what the page asks, which asks without them: so that the answer is long enough. */
+  async function open(max_tokens = 80): Promise<Opened> {
     const page = await browser.newPage();
+    await page.route("**/api/stream*", (route) => {
+      const request = route.request();
+      if (request.method() === "GET")
+        return route.continue({ url: `${request.url()}&seed=2&max_tokens=${max_tokens}` });
+      return route.continue({
+        postData: JSON.stringify({ ...(request.postDataJSON() as object), seed: 2, max_tokens }),
+      });
+    });
     const opened: Opened = { page, streams: [], outside: [], problems: [] };
     page.on("request", (request) => {
       if (request.url().includes("/api/stream")) opened.streams.push(request.method());
@@ -71,7 +80,7 @@ describe("the page", () => {
 
   test("EventSource: the answer grows, is closed at [DONE] and not asked for again", async () => {
     const { page, streams, outside, problems } = await open();
-    const { lengths, answer } = await ask(page, "Tell me about the sea.");
+    const { lengths, answer } = await ask(page, kLongQuestion);
     assert.ok(lengths.length > 5, `grew in ${lengths.length} steps`);
     assert.ok(answer.length > 40, answer);
     assert.match((await page.textContent("li:last-child .facts"))!, /^\d+ tokens in .* s, the first after \d+ ms$/);
@@ -85,7 +94,7 @@ describe("the page", () => {
   test("fetch: the same by a POST, chosen on the page; the history is there after a reload", async () => {
     const { page, streams, outside, problems } = await open();
     await page.getByText("fetch", { exact: true }).click();
-    const { lengths, answer } = await ask(page, "Tell me about the wind.");
+    const { lengths, answer } = await ask(page, kLongQuestion);
     assert.ok(lengths.length > 5, `grew in ${lengths.length} steps`);
     assert.deepEqual(streams, ["POST"]);
     await page.reload();
@@ -96,9 +105,9 @@ describe("the page", () => {
   });
 
   test("Escape stops the answer, and the run on the server", async () => {
-    const { page } = await open();
+    const { page } = await open(1000);
     await page.focus("#question");
-    await page.keyboard.type("Tell me everything about mountains.");
+    await page.keyboard.type(kLongQuestion);
     await page.keyboard.press("Enter");
     await page.waitForFunction(
       () => (document.querySelector("li:last-child .answer.typing")?.textContent?.length ?? 0) > 10,

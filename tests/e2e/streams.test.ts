@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { until } from "../../npm/glia-dev/test/helpers.ts";
-import { count_completion, count_prompt, kModel, read_events, World, type Streamed } from "./world.ts";
+import { count_completion, count_prompt, kLongQuestion, kModel, read_events, World, type Streamed } from "./world.ts";
 
 const kStreams = 32;
 const kTokens = 40;
@@ -15,7 +15,7 @@ const is_dropped = (index: number): boolean => index % 3 === 1;
 function open(world: World, index: number, signal?: AbortSignal): Promise<Response> {
   const max_tokens = String(signal ? kLongTokens : kTokens);
   const query = new URLSearchParams({
-    question: signal ? "Count from one to a thousand in words." : question(index),
+    question: signal ? kLongQuestion : question(index),
     seed: String(100 + index),
     max_tokens,
   });
@@ -100,13 +100,13 @@ describe("the server killed under load", () => {
     assert.equal(before_kill.completion_tokens, settled.usage!.completion_tokens);
 
     const whole = world.post<{ error: string }>("/api/chat", {
-      question: "Tell a very long story.",
+      question: kLongQuestion,
       seed: 1,
       max_tokens: 400,
     });
     const readers = await Promise.all(
       Array.from({ length: 8 }, async (_, index) => {
-        const query = new URLSearchParams({ question: question(index), seed: String(index + 1), max_tokens: "400" });
+        const query = new URLSearchParams({ question: kLongQuestion, seed: String(index + 1), max_tokens: "400" });
         const reader = (await fetch(`${world.base}/api/stream?${query}`)).body!.getReader();
         await reader.read();
         return reader;

@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { left_running, nothing_left } from "../../npm/glia-dev/test/helpers.ts";
-import { World, type WranglerName } from "./world.ts";
+import { kLongQuestion, World, type WranglerName } from "./world.ts";
 
 for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
   test(`Ctrl-C under ${wrangler}, a call under way`, async () => {
     const world = await World.start(wrangler, { terminal: true });
     try {
-      const response = await fetch(`${world.base}/api/stream?question=Tell+a+long+story&max_tokens=2000`);
+      const response = await fetch(
+        `${world.base}/api/stream?${new URLSearchParams({ question: kLongQuestion, seed: "2", max_tokens: "2000" })}`,
+      );
       await response.body!.getReader().read();
       for (const name of ["workerd", "wrangler", "serve --port"]) {
         assert.ok(
