@@ -41,6 +41,16 @@ class LanguageModel {
   virtual void forward(const Batch& batch, kernels::KvCache& cache, std::span<float> logits) = 0;
 };
 
+/// What a model will need in memory, from its headers alone: nothing is packed.
+struct MemoryEstimate {
+  std::size_t weight_bytes = 0;        ///< packed weights; the loaded model's info().weight_bytes is near it
+  std::size_t kv_bytes_per_token = 0;  ///< keys and values of one position in every layer, as the CPU device keeps them
+  std::int32_t context = 0;            ///< positions the weights were trained for
+};
+/// Errors: as load_language_model.
+MemoryEstimate estimate_memory(const formats::GgufFile& file, kernels::MathMode math);
+MemoryEstimate estimate_memory(const formats::HfFolder& folder, kernels::MathMode math);
+
 /// Binds the weights of a GGUF (general.architecture decides the family). The file may be closed afterwards.
 /// Errors: glia::Error(model_unavailable) naming the missing or misshapen tensor or key.
 std::unique_ptr<LanguageModel> load_language_model(const formats::GgufFile& file, kernels::Device& device);

@@ -42,8 +42,9 @@ std::unique_ptr<kernels::Matrix> WeightBinder::matrix(std::span<const Part> part
   std::vector<tensor::View> views;
   views.reserve(parts.size());
   for (const Part& part : parts) views.push_back(view(part.name, std::array{part.rows, cols}));
+  if (device_ == nullptr) return nullptr;
   try {
-    auto packed = device_.load_matrix(views);
+    auto packed = device_->load_matrix(views);
     source_.drop_pages();
     return packed;
   } catch (const Error& e) {
@@ -67,7 +68,8 @@ std::vector<float> WeightBinder::host_vector(const std::string& name, std::int64
 }
 
 DeviceVector WeightBinder::vector(const std::string& name, std::int64_t size) {
-  return DeviceVector(device_, host_vector(name, size));
+  const auto values = host_vector(name, size);
+  return device_ == nullptr ? DeviceVector() : DeviceVector(*device_, values);
 }
 
 void WeightBinder::check_all_used(std::string_view architecture) const {

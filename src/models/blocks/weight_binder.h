@@ -39,7 +39,10 @@ class WeightBinder {
     std::int64_t rows;
   };
 
-  WeightBinder(const formats::WeightSource& source, kernels::Device& device) : source_(source), device_(device) {}
+  /// Without a device nothing is packed: matrices are null and vectors empty, but every check is made. So a file is
+  /// checked whole before the first tensor is packed.
+  explicit WeightBinder(const formats::WeightSource& source, kernels::Device* device = nullptr)
+      : source_(source), device_(device) {}
 
   bool has(std::string_view name) const { return source_.find(name).has_value(); }
   /// The tensors, each [rows, cols], stacked by rows.
@@ -57,7 +60,7 @@ class WeightBinder {
   tensor::View view(const std::string& name, std::span<const std::int64_t> shape);
 
   const formats::WeightSource& source_;
-  kernels::Device& device_;
+  kernels::Device* device_;
   std::set<std::string, std::less<>> used_;
 };
 

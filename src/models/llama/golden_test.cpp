@@ -46,6 +46,24 @@ double exact_tolerance(const Golden& golden, const LanguageModelInfo& info) {
   return 2 * std::sqrt(8.0 * info.layers + 1) * one_product * testing::largest_magnitude(golden.logits);
 }
 
+/// The estimate from headers against what loading and a cache then take, in both modes.
+TEST(LlamaEstimate, IsNearWhatLoadingTakes) {
+  for (const auto math : {kernels::MathMode::exact, kernels::MathMode::fast}) {
+    const auto device = kernels::make_cpu_device({1, math, {}});
+    for (const auto* name : {"odd", "quant", "llama3_rope"}) {
+      const auto file = formats::GgufFile::open(testing::golden_folder() / (std::string(name) + ".gguf"));
+      const MemoryEstimate estimate = estimate_memory(file, math);
+      const auto model = load_language_model(file, *device);
+      const auto taken = static_cast<double>(model->info().weight_bytes);
+      EXPECT_NEAR(static_cast<double>(estimate.weight_bytes), taken, 0.15 * taken) << name;
+      EXPECT_EQ(estimate.context, 512) << name;
+      constexpr std::int32_t kTokens = 4096;
+      const auto cache = static_cast<double>(model->create_kv_cache(kTokens / 32, 32)->bytes());
+      EXPECT_NEAR(static_cast<double>(estimate.kv_bytes_per_token) * kTokens, cache, 0.6 * cache) << name;
+    }
+  }
+}
+
 std::string case_name(const ::testing::TestParamInfo<std::tuple<ModelCase, DeviceCase>>& info) {
   const auto& [model, device] = info.param;
   return model.label() + "_" + device.name;

@@ -21,6 +21,8 @@ namespace {
 
 using kernels::Tensor;
 
+constexpr auto kRopeDivisors = "rope_freqs.weight";  // GGUF's way to say rope_type llama3
+
 struct Layer {
   AttentionBlock attention;
   GatedMlpBlock mlp;
@@ -155,32 +157,74 @@ Weights bind(const Config& c, WeightBinder& binder, const Names& names) {
   return w;
 }
 
-}  // namespace
+/// Errors: when the file lacks a tensor, misshapes one, or has one that a llama does not use. Packs nothing.
+void check_weights(const Config& config, const formats::WeightSource& source, const Names& names) {
+  WeightBinder binder(source);
+  bind(config, binder, names);
+  if (binder.has(kRopeDivisors)) binder.host_vector(kRopeDivisors, config.head_dim / 2);
+  for (std::int32_t i = 0; i < config.layers; i++) {
+    binder.ignore(names.layer(i, ".self_attn.rotary_emb.inv_freq"));  // older exports carry the table
+  }
+  binder.check_all_used("llama");
+}
 
-std::unique_ptr<LanguageModel> load(const formats::GgufFile& file, kernels::Device& device) {
-  const Config config = read_config(file);
-  WeightBinder binder(file, device);
-  Weights weights = bind(config, binder, kGgufNames);
+template <typename Source>
+std::unique_ptr<LanguageModel> load_from(const Source& source, kernels::Device& device, const Names& names) {
+  const Config config = read_config(source);
+  check_weights(config, source, names);
+  WeightBinder binder(source, &device);
+  Weights weights = bind(config, binder, names);
   std::vector<float> divisors;
-  if (binder.has("rope_freqs.weight")) {
-    divisors = binder.host_vector("rope_freqs.weight", config.head_dim / 2);
+  if (binder.has(kRopeDivisors)) {
+    divisors = binder.host_vector(kRopeDivisors, config.head_dim / 2);
     for (const float d : divisors) number_within(d, 1e-3, 1e6, "a value of rope_freqs.weight");
   }
   weights.inv_freq = inverse_frequencies(config.rope, config.head_dim, divisors);
-  binder.check_all_used("llama");
   return std::make_unique<LlamaModel>(config, std::move(weights), device);
 }
 
-std::unique_ptr<LanguageModel> load(const formats::HfFolder& folder, kernels::Device& device) {
-  const Config config = read_config(folder);
-  WeightBinder binder(folder, device);
-  Weights weights = bind(config, binder, kHfNames);
-  weights.inv_freq = inverse_frequencies(config.rope, config.head_dim);
-  for (std::int32_t i = 0; i < config.layers; i++) {
-    binder.ignore(kHfNames.layer(i, ".self_attn.rotary_emb.inv_freq"));  // older exports carry the table
+/// The packed form keeps a file's types, with rows in whole groups of 16.
+std::size_t packed_bytes(const formats::WeightSource& source) {
+  constexpr std::uint64_t kGroupRows = 16;
+  std::uint64_t sum = 0;
+  for (const auto& name : source.names()) {
+    const tensor::View view = source.find(name).value();
+    const std::uint64_t rows = view.rows();
+    const std::uint64_t whole = view.shape.size() < 2 ? rows : (rows + kGroupRows - 1) / kGroupRows * kGroupRows;
+    sum += view.data.size() / rows * whole;
   }
-  binder.check_all_used("llama");
-  return std::make_unique<LlamaModel>(config, std::move(weights), device);
+  return static_cast<std::size_t>(sum);
+}
+
+template <typename Source>
+MemoryEstimate estimate_from(const Source& source, kernels::MathMode math, const Names& names) {
+  const Config c = read_config(source);
+  check_weights(c, source, names);
+  const std::size_t element = math == kernels::MathMode::fast ? 2 : 4;  // float16 or float32
+  MemoryEstimate out;
+  out.weight_bytes = packed_bytes(source);
+  out.kv_bytes_per_token = 2 * element * static_cast<std::size_t>(c.layers) * static_cast<std::size_t>(c.kv_heads) *
+                           static_cast<std::size_t>(c.head_dim);
+  out.context = c.context;
+  return out;
+}
+
+}  // namespace
+
+std::unique_ptr<LanguageModel> load(const formats::GgufFile& file, kernels::Device& device) {
+  return load_from(file, device, kGgufNames);
+}
+
+std::unique_ptr<LanguageModel> load(const formats::HfFolder& folder, kernels::Device& device) {
+  return load_from(folder, device, kHfNames);
+}
+
+MemoryEstimate estimate(const formats::GgufFile& file, kernels::MathMode math) {
+  return estimate_from(file, math, kGgufNames);
+}
+
+MemoryEstimate estimate(const formats::HfFolder& folder, kernels::MathMode math) {
+  return estimate_from(folder, math, kHfNames);
 }
 
 }  // namespace glia::models::llama

@@ -18,4 +18,8 @@ namespace glia::models::llama {
 std::unique_ptr<LanguageModel> load(const formats::GgufFile& file, kernels::Device& device);
 std::unique_ptr<LanguageModel> load(const formats::HfFolder& folder, kernels::Device& device);
 
+/// As models::estimate_memory.
+MemoryEstimate estimate(const formats::GgufFile& file, kernels::MathMode math);
+MemoryEstimate estimate(const formats::HfFolder& folder, kernels::MathMode math);
+
 }  // namespace glia::models::llama
