@@ -68,7 +68,8 @@ Dialect dialect_of(const http::Request& request) {
 bool refused_by_guard(const Guard& guard, const http::Request& request, const std::shared_ptr<Reply>& reply) {
   const auto host = request.header("host");
   if (!guard.host_allowed(host)) {
-    reply->forbid("the host name " + printable(*host, 80) + " is not one of this server; use 127.0.0.1 or localhost");
+    reply->forbid("the host name " + printable(host.value_or(""), 80) +
+                  " is not one of this server; use 127.0.0.1 or localhost");
     return true;
   }
   const auto origin = request.header("origin");

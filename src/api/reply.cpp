@@ -29,7 +29,7 @@ std::string printable(std::string_view text, std::size_t most) {
 
 std::shared_ptr<Reply> Reply::make(std::shared_ptr<Context> context, const http::Request& request,
                                    std::shared_ptr<http::Responder> responder) {
-  const std::shared_ptr<Reply> reply(new Reply(std::move(context), request, std::move(responder)));
+  std::shared_ptr<Reply> reply(new Reply(std::move(context), request, std::move(responder)));
   reply->responder_->on_disconnect([weak = std::weak_ptr(reply)] {
     if (const auto self = weak.lock()) self->left();
   });

@@ -115,7 +115,7 @@ std::string request_head(std::string_view method, const Url& url, const Headers&
   bool host_given = false;
   for (const auto& [name, value] : headers) {
     host_given = host_given || lower(name) == "host";
-    head += name + ": " + value + "\r\n";
+    head.append(name).append(": ").append(value).append("\r\n");
   }
   if (!host_given) head += "host: " + url.address() + "\r\n";
   if (body_bytes > 0 || method != "GET") head += "content-length: " + std::to_string(body_bytes) + "\r\n";

@@ -26,7 +26,7 @@ struct RequestReader::Impl {
   State state = State::head;
   std::string head;     ///< bytes of an unfinished head
   std::string partial;  ///< bytes of the body's framing that Beast cannot use yet
-  std::optional<beast_http::request_parser<beast_http::buffer_body>> parser;
+  std::unique_ptr<beast_http::request_parser<beast_http::buffer_body>> parser;  ///< from the head on
   Request request;
   Refusal refusal;
   bool continue_wanted = false;
@@ -68,7 +68,7 @@ struct RequestReader::Impl {
 
   void begin_body() {
     if (auto problem = check_head(head, limits.max_fields)) return refuse(problem->status, std::move(problem->reason));
-    parser.emplace();
+    parser = std::make_unique<beast_http::request_parser<beast_http::buffer_body>>();
     parser->header_limit(static_cast<std::uint32_t>(limits.max_header_bytes));
     parser->body_limit(boost::none);  // our own limit gives the numbers
     boost::system::error_code ec;

@@ -70,6 +70,7 @@ class AsioServer final : public Server {
     thread_ = std::thread([this] { run(); });
   }
 
+  // NOLINTNEXTLINE(bugprone-exception-escape): only memory can be short, and then nothing is left to save
   ~AsioServer() override {
     drain(0);
     work_.reset();

@@ -31,7 +31,11 @@ std::string filled(std::string text, const Kept& kept) {
     }
   };
   replace("{{model}}", std::string(kModel));
-  for (const auto& [name, value] : kept) replace("$" + name, value);
+  for (const auto& [name, value] : kept) {
+    std::string mark = "$";
+    mark += name;
+    replace(mark, value);
+  }
   if (const auto at = text.find("{{spaces "); at != std::string::npos) {
     const auto end = text.find("}}", at);
     text.replace(at, end + 2 - at, std::string(std::stoul(text.substr(at + 9)), ' '));

@@ -31,7 +31,7 @@ bool is_raw_path(std::string_view path) {
 
 /// Undoes miniflare's proxy client: the URL from MF-URL, header MF-Header-x as x.
 void unwrap(http::Request& request, std::string& host) {
-  const auto target = http::parse_target(*request.header("mf-url"));
+  const auto target = http::parse_target(request.header("mf-url").value_or(""));
   if (!target || target->authority.empty()) throw Error(ErrorCode::no_route, "MF-URL is not an address");
   host = host_name(target->authority);
   request.path = target->path;
