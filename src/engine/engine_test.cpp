@@ -27,12 +27,12 @@ Expected expected(const GenerateRequest& request) {
   Tokens history = request.prompt;
   Sampler sampler(request.sampling, request.sampling.seed.value_or(0), request.prompt, fake::kVocab,
                   request.max_tokens);
-  SamplerScratch scratch(fake::kVocab);
+  TokenWeights weights(fake::kVocab);
   Expected e;
   std::vector<float> logits(fake::kVocab);
   while (static_cast<std::int32_t>(e.tokens.size()) < request.max_tokens) {
     fake::logits_after(history, logits);
-    const std::int32_t id = sampler.sample(logits, e.tokens.size(), scratch);
+    const std::int32_t id = sampler.sample(logits, e.tokens.size(), weights);
     sampler.accept(id);
     history.push_back(id);
     e.tokens.push_back(id);

@@ -6,13 +6,13 @@
 //   top_k        the k largest weights
 //   top_p        the smallest set of largest weights whose sum reaches top_p of what is left (never empty)
 //   min_p        weights of at least min_p times the largest
-//   draw         the first id, ascending, whose running sum passes u * (sum of what is left), u = random_unit(seed,
-//   index)
+//   draw         the first id, ascending, whose running sum passes u * (sum of what is left);
+//                u = random_unit(seed, index of the token in the answer)
 //
 // Equal weights rank by id, lowest first. A NaN logit is a token that cannot be drawn; tokens at +infinity share the
-// draw among themselves. Cost: linear in the vocabulary, nothing is sorted, nothing is allocated by sample(). Errors:
-// sample() throws glia::Error(internal) when no logit is usable (all NaN or -infinity). Thread rule: one thread at a
-// time.
+// draw among themselves. Nothing is sorted and sample() allocates nothing.
+// Errors: sample() throws glia::Error(internal) when no logit is usable (all NaN or -infinity).
+// Thread rule: one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -21,31 +21,12 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/token_weights.h"
 
 namespace glia::engine {
 
 /// Throws glia::Error(invalid_input) naming the parameter that is out of range.
 void check_sampling(const Sampling& sampling);
-
-/// Buffers that samplers of one vocabulary share, one after the other.
-class SamplerScratch {
- public:
-  explicit SamplerScratch(std::int32_t vocab);
-
- private:
-  friend class Sampler;
-  struct Bin {
-    double mass = 0;
-    std::size_t count = 0;
-  };
-  std::vector<float> weights_;      // [vocab]
-  std::vector<double> block_mass_;  // [ceil(vocab / block)], sums of weights_
-  std::vector<float> block_max_;    // [ceil(vocab / block)]
-  std::vector<std::int32_t> ids_;   // candidates, ascending
-  std::vector<float> kept_;         // their weights
-  std::vector<float> inside_;       // of these, what the selection still looks at
-  std::vector<Bin> bins_;           // histogram of the radix selection
-};
 
 class Sampler {
  public:
@@ -54,7 +35,7 @@ class Sampler {
           std::int32_t max_answer);
 
   /// Draws token number `index` of the answer. logits: [vocab], overwritten by the penalties.
-  std::int32_t sample(std::span<float> logits, std::uint64_t index, SamplerScratch& scratch) const;
+  std::int32_t sample(std::span<float> logits, std::uint64_t index, TokenWeights& weights) const;
   /// `id` is now part of the answer.
   void accept(std::int32_t id);
 

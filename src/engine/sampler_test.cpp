@@ -134,7 +134,7 @@ const Tokens kAnswer = {5, 7, 7, 7, 2};
 TEST(Sampler, draws_from_the_reference_distribution) {
   for (const std::size_t vocab : {40U, 1500U}) {
     const auto logits = random_logits(vocab, 2.0F, 17 + vocab);
-    SamplerScratch scratch(static_cast<std::int32_t>(vocab));
+    TokenWeights weights(static_cast<std::int32_t>(vocab));
     for (const Case& c : cases()) {
       const auto p = reference_probabilities({logits.begin(), logits.end()}, c.sampling, kPrompt, kAnswer);
       const Sampler sampler = make_sampler(c.sampling, 4711, kPrompt, kAnswer, vocab);
@@ -142,7 +142,7 @@ TEST(Sampler, draws_from_the_reference_distribution) {
       std::vector<int> hits(vocab, 0);
       for (int i = 0; i < kDraws; ++i) {
         auto row = logits;
-        ++hits[static_cast<std::size_t>(sampler.sample(row, static_cast<std::uint64_t>(i), scratch))];
+        ++hits[static_cast<std::size_t>(sampler.sample(row, static_cast<std::uint64_t>(i), weights))];
       }
       double statistic = 0, rare = 0, rare_hits = 0;
       int cells = 0;
@@ -171,7 +171,7 @@ TEST(Sampler, draws_the_token_of_the_definition) {
   std::mt19937_64 random(99);
   int decided = 0, tried = 0;
   for (const std::size_t vocab : {1U, 2U, 511U, 512U, 513U, 5000U}) {
-    SamplerScratch scratch(static_cast<std::int32_t>(vocab));
+    TokenWeights weights(static_cast<std::int32_t>(vocab));
     for (int round = 0; round < 12; ++round) {
       const float spread = std::array{0.01F, 1.0F, 4.0F, 12.0F}[static_cast<std::size_t>(round % 4)];
       const auto logits = random_logits(vocab, spread, random());
@@ -195,7 +195,7 @@ TEST(Sampler, draws_the_token_of_the_definition) {
         if (near || expected < 0) continue;
         ++decided;
         auto row = logits;
-        ASSERT_EQ(make_sampler(c.sampling, seed, prompt, answer, vocab).sample(row, 3, scratch), expected)
+        ASSERT_EQ(make_sampler(c.sampling, seed, prompt, answer, vocab).sample(row, 3, weights), expected)
             << c.name << ", vocabulary " << vocab << ", spread " << spread;
       }
     }
@@ -204,24 +204,24 @@ TEST(Sampler, draws_the_token_of_the_definition) {
 }
 
 TEST(Sampler, greedy_takes_the_lowest_of_equals) {
-  SamplerScratch scratch(40);
+  TokenWeights weights(40);
   std::vector<float> logits(40, 1.0F);
   logits[7] = logits[20] = logits[39] = 2.5F;
   const Sampler greedy({.temperature = 0.0F}, 1, {}, 40, 8);
-  EXPECT_EQ(greedy.sample(logits, 0, scratch), 7);
+  EXPECT_EQ(greedy.sample(logits, 0, weights), 7);
   Sampler penalised({.temperature = 0.0F, .presence_penalty = 0.1F}, 1, {}, 40, 8);
   penalised.accept(7);
-  EXPECT_EQ(penalised.sample(logits, 1, scratch), 20);
+  EXPECT_EQ(penalised.sample(logits, 1, weights), 20);
 }
 
 TEST(Sampler, equal_weights_rank_by_id) {
-  SamplerScratch scratch(3000);
+  TokenWeights weights(3000);
   for (const Sampling& s :
        {Sampling{.temperature = 1.0F, .top_k = 5}, Sampling{.temperature = 1.0F, .top_p = 0.0016F}}) {
     std::set<std::int32_t> drawn;
     for (std::uint64_t i = 0; i < 400; ++i) {
       std::vector<float> logits(3000, -1.5F);
-      drawn.insert(Sampler(s, 5, {}, 3000, 8).sample(logits, i, scratch));
+      drawn.insert(Sampler(s, 5, {}, 3000, 8).sample(logits, i, weights));
     }
     EXPECT_EQ(drawn, (std::set<std::int32_t>{0, 1, 2, 3, 4}));
   }
@@ -229,18 +229,18 @@ TEST(Sampler, equal_weights_rank_by_id) {
 
 TEST(Sampler, depends_on_seed_and_index_alone) {
   const auto logits = random_logits(1000, 1.0F, 1);
-  SamplerScratch scratch(1000);
+  TokenWeights weights(1000);
   const Sampler a({.temperature = 1.0F}, 1, {}, 1000, 8), b({.temperature = 1.0F}, 2, {}, 1000, 8);
   std::vector<std::int32_t> forward, backward, other;
   for (std::uint64_t i = 0; i < 64; ++i) {
     auto row = logits;
-    forward.push_back(a.sample(row, i, scratch));
+    forward.push_back(a.sample(row, i, weights));
     row = logits;
-    other.push_back(b.sample(row, i, scratch));
+    other.push_back(b.sample(row, i, weights));
   }
   for (std::uint64_t i = 64; i-- > 0;) {
     auto row = logits;
-    backward.insert(backward.begin(), a.sample(row, i, scratch));
+    backward.insert(backward.begin(), a.sample(row, i, weights));
   }
   EXPECT_EQ(forward, backward);
   EXPECT_NE(forward, other);
@@ -252,10 +252,10 @@ TEST(Sampler, survives_numbers_that_are_none) {
                                       {.temperature = 1e-38F},
                                       {.temperature = 1e38F, .top_p = 0.5F},
                                       {.temperature = 1.0F, .top_k = 3, .top_p = 0.5F, .min_p = 0.5F}};
-  SamplerScratch scratch(600);
+  TokenWeights weights(600);
   for (const Sampling& s : ways) {
     const Sampler sampler(s, 1, {}, 600, 8);
-    const auto draw = [&](std::vector<float> logits, std::uint64_t i) { return sampler.sample(logits, i, scratch); };
+    const auto draw = [&](std::vector<float> logits, std::uint64_t i) { return sampler.sample(logits, i, weights); };
     for (std::uint64_t i = 0; i < 50; ++i) {
       std::vector<float> logits(600, kNan);
       logits[300] = -3.0F;
@@ -288,7 +288,7 @@ TEST(Sampler, survives_numbers_that_are_none) {
   wild.accept(4);
   std::vector<float> logits(600, 1.0F);
   logits[4] = 2.0F;
-  EXPECT_NE(wild.sample(logits, 0, scratch), 4);
+  EXPECT_NE(wild.sample(logits, 0, weights), 4);
 }
 
 TEST(Sampler, refuses_parameters_out_of_range) {

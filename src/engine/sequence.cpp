@@ -72,9 +72,9 @@ Sequence::Sequence(GenerateRequest&& request, std::shared_ptr<GenerationSink> si
   pages.reserve(static_cast<std::size_t>(max_pages));
 }
 
-std::optional<FinishReason> Sequence::advance(std::span<float> logits, SamplerScratch& scratch,
+std::optional<FinishReason> Sequence::advance(std::span<float> logits, TokenWeights& weights,
                                               const LoadedModel& model) {
-  const std::int32_t id = sampler_.sample(logits, static_cast<std::uint64_t>(answer_tokens()), scratch);
+  const std::int32_t id = sampler_.sample(logits, static_cast<std::uint64_t>(answer_tokens()), weights);
   sampler_.accept(id);
   tokens_.push_back(id);
   const bool ends =

@@ -39,7 +39,7 @@ class Sequence {
 
   /// Draws the next token from logits ([vocab], overwritten) and gives the sink what became certain. The reason when
   /// that was the last one. Errors: whatever sampler, decoder or sink throw.
-  std::optional<FinishReason> advance(std::span<float> logits, SamplerScratch& scratch, const LoadedModel& model);
+  std::optional<FinishReason> advance(std::span<float> logits, TokenWeights& weights, const LoadedModel& model);
 
   GenerateResult result(FinishReason reason, std::int32_t computed, std::int64_t now_ns) const;
 

@@ -53,7 +53,7 @@ ServedModel::ServedModel(LoadedModel loaded, std::filesystem::path path, const E
       cache_(loaded_.model->create_kv_cache(limits_.pages, limits_.page_tokens)),
       schedule_(limits_),
       pool_(limits_.pages),
-      scratch_(loaded_.model->info().vocab) {
+      weights_(loaded_.model->info().vocab) {
   context_ = static_cast<std::int32_t>(
       std::min<std::int64_t>(loaded_.model->info().context, std::int64_t{limits_.pages} * limits_.page_tokens));
   const auto rows = static_cast<std::size_t>(limits_.max_batch_rows);
@@ -223,7 +223,7 @@ std::int64_t ServedModel::sample(const Plan& plan, std::vector<Ending>& endings)
     }
     try {
       if (s.first_token_ns < 0) s.first_token_ns = clock_.steady_ns();
-      const auto reason = s.advance(row, scratch_, loaded_);
+      const auto reason = s.advance(row, weights_, loaded_);
       ++sampled;
       if (reason) finish(chunk.slot, *reason, endings);
     } catch (...) {

@@ -2,8 +2,10 @@
 //
 // tidy(): inbox → schedule, cancelled ones out. step(): plan, one forward for all planned rows, then one token for
 // every row that samples. What one generation throws ends that generation; what forward throws ends those that were in
-// the batch. Ownership: owns the loaded model and its KV pages; shared by the table of models, callers and, while it
-// has work, the step thread. Thread rule: ChatModel and status() from any thread, Steppable as StepThread says.
+// the batch.
+// Ownership: owns the loaded model and its KV pages; shared by the table of models, callers and, while it has work, the
+// step thread.
+// Thread rule: ChatModel and status() from any thread, Steppable as StepThread says.
 #pragma once
 
 #include <cstdint>
@@ -84,7 +86,7 @@ class ServedModel final : public ChatModel, public Steppable, public std::enable
   // The step thread's own.
   Schedule schedule_;
   PagePool pool_;
-  SamplerScratch scratch_;
+  TokenWeights weights_;
   std::vector<std::unique_ptr<Sequence>> taken_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // [slot]
   std::vector<std::int32_t> tokens_, positions_, row_sequences_, logit_rows_;

@@ -1,8 +1,8 @@
 // The engine's one thread: steps every model that has work, in turn.
 //
-// Lock order: `mutex()` is the only lock of submission; what models keep for it (their inbox and whether they are on
-// the thread's list) is guarded by it. It is never held while a step runs or a sink is called. Ownership: shared by
-// engine and models; stop() before the last owner outside the thread lets go.
+// Lock order: mutex() guards submission, and what models keep for it (inbox, figures, whether they are on the thread's
+// list). It is never held while a step runs or a sink is called; the lock of the table of models may be held around it.
+// Ownership: shared by engine and models; stop() before the last owner outside the thread lets go.
 #pragma once
 
 #include <condition_variable>
