@@ -18,6 +18,7 @@ namespace glia::cli {
 namespace {
 
 constexpr std::int64_t kLeaseGraceNs = 2'000'000'000;
+constexpr std::int64_t kFirstLeaseNs = 60'000'000'000;  // whoever started this may have died before taking one
 constexpr int kDrainMs = 10'000;
 
 log::Level level_of(const std::string& name) {
@@ -81,11 +82,15 @@ void greet(const House& house, const Settings& settings, std::uint16_t port) {
 
 /// Waits for a signal or, with `while_leased`, for the last lease to end. Returns the exit code.
 int wait_for_the_end(const Signals& signals, const api::App& app, const Clock& clock, bool while_leased) {
+  const std::int64_t start = clock.steady_ns();
   while (true) {
     const int signal = signals.wait(while_leased ? 200 : 3'600'000);
     if (signal == SIGINT) return 130;
     if (signal == SIGTERM) return 0;
-    if (while_leased && app.leases().abandoned(clock.steady_ns(), kLeaseGraceNs)) return 0;
+    if (!while_leased) continue;
+    const auto leases = app.leases();
+    const std::int64_t now = clock.steady_ns();
+    if (leases.abandoned(now, kLeaseGraceNs) || (!leases.ever && now - start >= kFirstLeaseNs)) return 0;
   }
 }
 
