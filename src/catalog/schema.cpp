@@ -59,7 +59,8 @@ bool has_type(const json::value& v, unsigned types) {
 }
 
 std::string number_words(double v) {
-  if (v == std::trunc(v) && std::abs(v) < 1e15) return std::to_string(static_cast<std::int64_t>(v));
+  constexpr double kExact = 9007199254740992;  // 2^53: above it, not every integer is a double
+  if (v == std::trunc(v) && std::abs(v) < kExact) return std::to_string(static_cast<std::int64_t>(v));
   return json::serialize(json::value(v));
 }
 

@@ -22,6 +22,14 @@ Error busy() {
   return error;
 }
 
+/// The task of an id that is not served, told from the same task of ids that are.
+std::string kind_of_task(const catalog::ModelEntry& entry) {
+  if (entry.has_capability("decisions")) return entry.task + " of typed decisions";
+  if (entry.has_capability("moderation")) return entry.task + " of safety verdicts";
+  if (entry.has_capability("vision")) return entry.task + " with pictures";
+  return entry.task;
+}
+
 /// The run that a caller holds; the work itself lives as long as somebody works on it.
 class Handle final : public Run {
  public:
@@ -77,8 +85,8 @@ const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) co
     throw Error(ErrorCode::no_such_model, id.substr(0, 128));
   }
   if (!entry->served()) {
-    const auto task = entry->has_capability("vision") ? entry->task + " with pictures" : entry->task;
-    throw Error(ErrorCode::not_served, entry->id + ": the task " + task + " is not built in this version");
+    throw Error(ErrorCode::not_served,
+                entry->id + ": the task " + kind_of_task(*entry) + " is not built in this version");
   }
   return *entry;
 }
@@ -86,11 +94,13 @@ const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) co
 TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
   TextGenerationJob job;
   job.entry = &entry_of(request.model);
-  const bool max_tokens_given = request.inputs.contains("max_tokens");
+  const auto* const max_tokens = request.inputs.if_contains("max_tokens");
+  const bool max_tokens_given = max_tokens != nullptr && !max_tokens->is_null();
   std::vector<std::string> unknown;
   if (const auto violation = catalog.validate(*job.entry, request.inputs, unknown)) {
     throw Error(ErrorCode::invalid_input, catalog::describe(*violation));
   }
+  for (const auto& name : unknown) request.inputs.erase(name);
   job.input = read_text_generation(std::move(request.inputs), max_tokens_given);
   job.weights = weights.resolve(*job.entry);
   if (!job.weights.available) throw Error(ErrorCode::model_unavailable, job.weights.advice);

@@ -232,6 +232,12 @@ TEST_F(LocalRunnerTest, WhatIsWrongWithTheRequestIsSaidAtOnce) {
       refusal(R"({"prompt":"hi"})", "@cf/meta/llama-3.2-11b-vision-instruct"),
       "not_served: @cf/meta/llama-3.2-11b-vision-instruct: the task Text Generation with pictures is not built in "
       "this version");
+  EXPECT_EQ(refusal(R"({"messages":[]})", "@cf/meta/llama-guard-3-8b"),
+            "not_served: @cf/meta/llama-guard-3-8b: the task Text Generation of safety verdicts is not built in this "
+            "version");
+  EXPECT_EQ(refusal(R"({"state":"x"})", "@cf/cloudflare/clef-flash"),
+            "not_served: @cf/cloudflare/clef-flash: the task Text Generation of typed decisions is not built in this "
+            "version");
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":3}]})"),
             "invalid_input: messages[0].content: must be a string or an array of parts");
   EXPECT_EQ(refusal(R"({"prompt":"hi","temperature":"0.5"})"), "invalid_input: temperature: must be a number");
@@ -243,13 +249,14 @@ TEST_F(LocalRunnerTest, WhatIsWrongWithTheRequestIsSaidAtOnce) {
 }
 
 TEST_F(LocalRunnerTest, UnknownFieldsAreNamed) {
-  run(R"({"prompt":"hi","max_token":5,"tool_choice":"auto"})");
+  run(R"({"prompt":"hi","max_token":5,"tool_choice":"auto","max_completion_tokens":5})");
   const auto g = model_->next();
   EXPECT_EQ(g->request().max_tokens, 256);
   answer(*g);
   sink_->ended();
   EXPECT_EQ(sink_->info().messages,
-            (Events{"max_token: unknown parameter, ignored", "tool_choice: unknown parameter, ignored"}));
+            (Events{"max_token: unknown parameter, ignored", "tool_choice: unknown parameter, ignored",
+                    "max_completion_tokens: unknown parameter, ignored"}));
 }
 
 TEST_F(LocalRunnerTest, TheCallerNeverWaitsForALoad) {

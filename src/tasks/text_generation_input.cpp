@@ -1,6 +1,7 @@
 #include "tasks/text_generation_input.h"
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -70,6 +71,12 @@ T number(const json::object& inputs, std::string_view field, T otherwise) {
   return v == nullptr ? otherwise : static_cast<T>(v->to_number<double>());
 }
 
+/// A number of tokens. The schema leaves only those that no window holds as anything but int64 (1e300, 2^64 - 1).
+std::int64_t read_count(const json::value& v) {
+  const auto* const n = v.if_int64();
+  return n != nullptr ? *n : std::numeric_limits<std::int64_t>::max();
+}
+
 engine::Sampling read_sampling(const json::object& inputs) {
   engine::Sampling s;
   s.temperature = number(inputs, "temperature", 0.6F);
@@ -80,7 +87,8 @@ engine::Sampling read_sampling(const json::object& inputs) {
   if (s.repetition_penalty == 0) s.repetition_penalty = 1;  // the service takes 0; nothing can be divided by it: off
   s.frequency_penalty = number(inputs, "frequency_penalty", 0.0F);
   s.presence_penalty = number(inputs, "presence_penalty", 0.0F);
-  if (const auto* const seed = inputs.if_contains("seed")) s.seed = seed->to_number<std::uint64_t>();
+  if (const auto* const seed = inputs.if_contains("seed"))
+    s.seed = static_cast<std::uint64_t>(seed->to_number<std::int64_t>());
   return s;
 }
 
@@ -98,8 +106,9 @@ std::vector<std::string> read_stop(const json::object& inputs) {
 TextGenerationInput read_text_generation(json::object inputs, bool max_tokens_given) {
   refuse_what_is_not_served(inputs);
   TextGenerationInput in;
-  in.max_tokens = inputs.at("max_tokens").to_number<std::int64_t>();
-  in.max_tokens_given = max_tokens_given;
+  const auto* const newer_name = inputs.if_contains("max_completion_tokens");
+  in.max_tokens = read_count(newer_name != nullptr ? *newer_name : inputs.at("max_tokens"));
+  in.max_tokens_given = max_tokens_given || newer_name != nullptr;
   in.sampling = read_sampling(inputs);
   in.stop = read_stop(inputs);
   if (auto* const messages = inputs.if_contains("messages")) {

@@ -9,12 +9,12 @@ namespace glia::tasks {
 namespace {
 
 /// Through the schema first, as a run does.
-TextGenerationInput read(std::string_view text) {
+TextGenerationInput read(std::string_view text, std::string_view id = "@cf/meta/llama-3.1-8b-instruct") {
   static const auto kCatalog = catalog::Catalog::load();
   auto inputs = parse_json(text).as_object();
   const bool given = inputs.contains("max_tokens");
   std::vector<std::string> unknown;
-  const auto violation = kCatalog.validate(*kCatalog.find("@cf/meta/llama-3.1-8b-instruct"), inputs, unknown);
+  const auto violation = kCatalog.validate(*kCatalog.find(id), inputs, unknown);
   if (violation) throw Error(ErrorCode::invalid_input, "schema: " + catalog::describe(*violation));
   return read_text_generation(std::move(inputs), given);
 }
@@ -71,6 +71,23 @@ TEST(TextGenerationInput, SamplingAsTheServiceDocumentsIt) {
   EXPECT_EQ(read(with(R"("stop":"x")")).stop, (std::vector<std::string>{"x"}));
   EXPECT_FLOAT_EQ(read(with(R"("top_p":2)")).sampling.top_p, 1) << "all of it";
   EXPECT_FLOAT_EQ(read(with(R"("repetition_penalty":0)")).sampling.repetition_penalty, 1) << "off";
+}
+
+TEST(TextGenerationInput, WhatOpenAiShapedModelsTakeBesides) {
+  constexpr std::string_view kId = "@cf/zai-org/glm-5.3-flash";
+  const auto in = read(with(R"("max_tokens":9,"max_completion_tokens":7,"seed":-1,"frequency_penalty":-1.5)"), kId);
+  EXPECT_EQ(in.max_tokens, 7);
+  EXPECT_TRUE(in.max_tokens_given);
+  EXPECT_EQ(in.sampling.seed, UINT64_MAX);
+  EXPECT_FLOAT_EQ(in.sampling.frequency_penalty, -1.5F);
+  EXPECT_TRUE(read(with(R"("max_completion_tokens":7)"), kId).max_tokens_given);
+  EXPECT_FALSE(read(with(R"("max_completion_tokens":null)"), kId).max_tokens_given);
+}
+
+TEST(TextGenerationInput, AnAbsurdNumberOfTokensIsJustMany) {
+  EXPECT_EQ(read(with(R"("max_tokens":1e300)")).max_tokens, INT64_MAX);
+  EXPECT_EQ(read(with(R"("max_tokens":18446744073709551615)")).max_tokens, INT64_MAX);
+  EXPECT_EQ(read(with(R"("max_tokens":7.0)")).max_tokens, 7);
 }
 
 TEST(TextGenerationInput, WhatIsNotServedIsRefusedByName) {
