@@ -84,7 +84,7 @@ void CpuDevice::attention(Tensor out, Tensor q, const KvCache& cache, std::int32
   const std::int32_t kv_heads = c.shape().kv_heads;
   assert(q.cols % (std::int64_t{dim} * kv_heads) == 0 && out.cols == q.cols && out.rows == q.rows);
   cut_attention(rows, kv_heads, static_cast<std::int32_t>(q.cols / dim / kv_heads));
-  const auto floats = static_cast<std::size_t>(GLIA_ATTENTION_SCRATCH(c.view(0, 0).value_cols));
+  const auto floats = static_cast<std::size_t>(kScratchScores + kScratchPerColumn * c.view(0, 0).value_cols);
   for (PageBuffer& scratch : attention_scratch_) scratch.reserve(floats * sizeof(float));
 
   std::int64_t work = 0;

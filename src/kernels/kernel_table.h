@@ -41,6 +41,9 @@ struct KvView {
 
 inline constexpr int kAttentionBlock = 128;  ///< positions per softmax step, counted from position 0
 inline constexpr int kMaxQueries = 8;
+// Floats of an AttentionTask's scratch: kScratchScores + kScratchPerColumn * value_cols.
+inline constexpr int kScratchPerColumn = 2 * kMaxQueries;                            ///< queries and sums
+inline constexpr int kScratchScores = kMaxQueries * (kAttentionBlock + kGroupRows);  ///< a vector more than a block
 
 /// Queries of one sequence that read the same kv head.
 struct AttentionTask {
@@ -51,11 +54,8 @@ struct AttentionTask {
   float* out[kMaxQueries] = {};           ///< [head_dim]
   std::int32_t length[kMaxQueries] = {};  ///< positions a query sees: [0, length)
   float scale = 1;
-  float* scratch = nullptr;  ///< attention_scratch_floats(value_cols)
+  float* scratch = nullptr;  ///< of this task alone while it runs
 };
-
-/// scratch: queries [head_dim][8], scores [8][block + 16], sums [8][value_cols].
-#define GLIA_ATTENTION_SCRATCH(value_cols) (kMaxQueries * ((value_cols)*2 + kAttentionBlock + 16))
 
 struct KernelTable {
   int queries;                       ///< most queries in one AttentionTask
