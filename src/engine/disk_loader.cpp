@@ -101,8 +101,10 @@ class DiskLoader final : public ModelLoader {
     return stamp;
   }
 
-  // Packed weights come close to the file's; the rest is vocabulary, template and norms in float32.
-  std::size_t estimate_bytes(const fs::path&, const FileStamp& stamp) override { return stamp.bytes + stamp.bytes / 8; }
+  models::MemoryEstimate estimate(const fs::path& path) override {
+    return fs::is_directory(path) ? models::estimate_memory(formats::HfFolder::open(path), math_)
+                                  : models::estimate_memory(formats::GgufFile::open(path), math_);
+  }
 
   LoadedModel load(const fs::path& path) override {
     LoadedModel loaded;

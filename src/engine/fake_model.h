@@ -164,7 +164,10 @@ class Loader final : public ModelLoader {
     if (file == files.end()) return std::nullopt;
     return FileStamp{file->second.bytes, file->second.version};
   }
-  std::size_t estimate_bytes(const std::filesystem::path&, const FileStamp& stamp) override { return stamp.bytes; }
+  models::MemoryEstimate estimate(const std::filesystem::path& path) override {
+    const std::lock_guard lock(mutex);
+    return {files.at(path.string()).bytes, 16, context};
+  }
 
   LoadedModel load(const std::filesystem::path& path) override {
     const auto pause = load_time;

@@ -50,8 +50,8 @@ class ModelLoader {
   virtual ~ModelLoader() = default;
   /// Nothing when there is no such file or folder.
   virtual std::optional<FileStamp> stamp(const std::filesystem::path& path) = 0;
-  /// Upper estimate of what load() will keep in memory, without KV pages.
-  virtual std::size_t estimate_bytes(const std::filesystem::path& path, const FileStamp& stamp) = 0;
+  /// What load() will need, from the headers alone. Errors: model_unavailable.
+  virtual models::MemoryEstimate estimate(const std::filesystem::path& path) = 0;
   /// Errors: model_unavailable.
   virtual LoadedModel load(const std::filesystem::path& path) = 0;
   virtual std::string_view device_name() const = 0;

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/checked.h"
 #include "base/log.h"
 
 namespace glia::engine {
@@ -27,6 +28,19 @@ EngineOptions checked(EngineOptions options) {
           "max_running or max_queued is too large");
   if (options.memory_budget == 0) options.memory_budget = machine_memory_bytes() / 4 * 3;
   return options;
+}
+
+// As ServedModel will have it: weights, and KV pages for as many contexts as can run and kv_bytes holds.
+std::size_t needed_bytes(const models::MemoryEstimate& estimate, const EngineOptions& options) {
+  const auto page_tokens = static_cast<std::size_t>(options.page_tokens);
+  const std::size_t context =
+      (static_cast<std::size_t>(std::max(estimate.context, 1)) + page_tokens - 1) / page_tokens * page_tokens;
+  std::uint64_t kv = 0;
+  if (!checked_mul(context * static_cast<std::size_t>(options.max_running), estimate.kv_bytes_per_token, kv))
+    kv = options.kv_bytes;
+  std::uint64_t all = 0;
+  if (!checked_add(estimate.weight_bytes, std::min<std::uint64_t>(kv, options.kv_bytes), all)) all = ~std::uint64_t{0};
+  return all;
 }
 
 std::string megabytes(std::size_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
@@ -80,7 +94,7 @@ std::shared_ptr<ChatModel> Residency::acquire(const std::filesystem::path& path)
     std::optional<Error> error;
     lock.unlock();
     try {
-      model = load(key, *stamp);
+      model = load(key);
     } catch (const Error& e) {
       error = e;
     } catch (const std::bad_alloc&) {
@@ -103,9 +117,9 @@ std::shared_ptr<ChatModel> Residency::acquire(const std::filesystem::path& path)
   }
 }
 
-std::shared_ptr<ServedModel> Residency::load(const std::filesystem::path& path, const FileStamp& stamp) {
+std::shared_ptr<ServedModel> Residency::load(const std::filesystem::path& path) {
   const std::int64_t start = clock_.steady_ns();
-  MemoryBudget::Reservation reservation = reserve(loader_->estimate_bytes(path, stamp) + options_.kv_bytes);
+  MemoryBudget::Reservation reservation = reserve(needed_bytes(loader_->estimate(path), options_));
   auto model = std::make_shared<ServedModel>(loader_->load(path), path, options_, clock_, thread_);
   while (!reservation.resize(model->bytes())) {
     const std::lock_guard lock(mutex_);

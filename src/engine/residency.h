@@ -51,7 +51,7 @@ class Residency final : public Engine {
   using Entries = std::list<Entry>;  // few; iterators stay valid
 
   Entries::iterator find(const std::filesystem::path& path);
-  std::shared_ptr<ServedModel> load(const std::filesystem::path& path, const FileStamp& stamp);
+  std::shared_ptr<ServedModel> load(const std::filesystem::path& path);
   MemoryBudget::Reservation reserve(std::size_t bytes);
   bool drop_one_idle();
   void note_failure(Entry& entry, const Error& error);
