@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
+#include <initializer_list>
 #include <set>
 
 #include "base/error.h"
@@ -134,11 +136,31 @@ TEST(ChatTemplate, ThatDoesNotParseIsUnavailable) {
       EXPECT_EQ(error.code(), ErrorCode::model_unavailable);
     }
   }
-  // Deeper than any parser's stack.
-  EXPECT_THROW(ChatTemplate("{{ " + std::string(100000, '(') + "1" + std::string(100000, ')') + " }}", "", ""), Error);
-  std::string nested;
-  for (int i = 0; i < 100000; i++) nested += "{% if 1 %}";
-  EXPECT_THROW(ChatTemplate(nested, "", ""), Error);
+  // Deeper than a stack, or longer than the time there is; each of these is 250,000 bytes.
+  for (const auto& [begin, unit, end] :
+       std::initializer_list<std::array<std::string_view, 3>>{{"{{ ", "(", "1 }}"},
+                                                              {"", "{% if 1 %}", ""},
+                                                              {"{{ 1", "+1", " }}"},
+                                                              {"{{ 1", "~1", " }}"},
+                                                              {"{{ x", ".a", " }}"},
+                                                              {"{{ x", "|list", " }}"},
+                                                              {"{{ x", "()", " }}"},
+                                                              {"{{ ", "not ", "1 }}"},
+                                                              {"{{ 1", " if 1 else 1", " }}"},
+                                                              {"{{ x", "[:]", " }}"},
+                                                              {"{% set x", ".a", " = 1 %}"},
+                                                              {"{% filter upper", "|upper", " %}{% endfilter %}"},
+                                                              {"{{ ", "[", ""},
+                                                              {"{{ ", "-", "1 }}"},
+                                                              {"{{ 1", "**1", " }}"}}) {
+    std::string source(begin);
+    while (source.size() + unit.size() + end.size() < 250'000) source += unit;
+    EXPECT_THROW(ChatTemplate(source + std::string(end), "", ""), Error) << unit;
+  }
+  std::string elif = "{% if 0 %}";
+  while (elif.size() < 250'000) elif += "{% elif 0 %}";
+  EXPECT_EQ(ChatTemplate(elif + "{% endif %}", "", "").render({.messages_json = "[]"}), "");
+  EXPECT_THROW(ChatTemplate(std::string(1U << 20, 'x'), "", ""), Error);
 }
 
 TEST(ChatTemplate, BadMessagesAreInvalidInput) {
@@ -196,6 +218,20 @@ const char* const kHostile[] = {
     "{% set t = ('ab ' * 1000000).split() %}{% for i in range(90000) %}{% set x = t.count('zz') %}{% endfor %}",
     "{% set t = range(90000) | list %}{% for i in range(90000) %}{% set x = t | sort(reverse=true) | first %}{% endfor "
     "%}",
+    // Values that share their parts, and values nested or lazy without end.
+    "{% set ns = namespace(l=[1]) %}{% for i in range(80) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | length "
+    "}}",
+    "{% set ns = namespace(l=(1,)) %}{% for i in range(80) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+    "{% set ns = namespace(l=[1]) %}{% for i in range(80) %}{% set ns.l = ns.l * 2 %}{% endfor %}{{ ns.l | length }}",
+    "{% set ns = namespace(l=[1], m=[1]) %}{% for i in range(28) %}{% set ns.l = [ns.l, ns.l] %}"
+    "{% set ns.m = [ns.m, ns.m] %}{% endfor %}{{ ns.l == ns.m }}",
+    "{% set ns = namespace(l=[1]) %}{% for i in range(28) %}{% set ns.l = {'a': ns.l, 'b': ns.l} %}{% endfor %}{{ 'x' "
+    "~ ns.l }}",
+    "{% set ns = namespace(l=[1]) %}{% for i in range(90000) %}{% set ns.l = [ns.l] %}{% endfor %}",
+    "{% set ns = namespace(l=[1]) %}{% for i in range(90000) %}{% set ns.l = ns.l | batch(1) | list %}{% endfor %}",
+    "{% set ns = namespace() %}{% set ns.me = ns %}{{ 'x' ~ ns }}",
+    "{% set ns = namespace() %}{% set ns.me = [{'a': ns}] %}{{ ns == ns }}",
+    "{% set ns = namespace() %}{% macro m() %}{{ ns }}{% endmacro %}{% set ns.m = m %}",
 };
 
 TEST(ChatTemplate, NoneCanHangOrFillTheMemory) {

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::value::{Kwargs, Rest, Tuple, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use regex::Regex;
 
@@ -29,13 +28,57 @@ impl fmt::Display for Raised {
 
 impl std::error::Error for Raised {}
 
+/// What `+` calls (see `program`); no variable can have this name.
+pub const PLUS: &str = "+";
+
+/// Python's `a + b`.
+fn plus(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
+    if let (Some(left), Some(right)) = (a.as_str(), b.as_str()) {
+        state.consume_fuel(((left.len() + right.len()) / 64) as u64)?;
+        return Ok(match (a.is_safe(), b.is_safe()) {
+            (false, false) => Value::from([left, right].concat()),
+            (true, true) => Value::from_safe_string([left, right].concat()),
+            (true, false) => Value::from_safe_string([left, &escaped(right)].concat()),
+            (false, true) => Value::from_safe_string([&escaped(left), right].concat()),
+        });
+    }
+    let is_list = |value: &Value| matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
+    if is_list(a) && is_list(b) && a.is_tuple() == b.is_tuple() {
+        // The engine charges for the list that comes back, but only then.
+        let size = a.len().unwrap_or(0).saturating_add(b.len().unwrap_or(0));
+        if state.fuel_levels().is_some_and(|(_, left)| size as u64 / 2 > left) {
+            return Err(Error::from(ErrorKind::OutOfFuel));
+        }
+        let items: Vec<Value> = a.try_iter()?.checked().chain(b.try_iter()?.checked()).collect::<Result<_, _>>()?;
+        return Ok(if a.is_tuple() { Value::from(Tuple::from(items)) } else { Value::from(items) });
+    }
+    let is_number = |value: &Value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool);
+    if is_number(a) && is_number(b) {
+        let whole = |value: &Value| i128::try_from(value.clone()).ok().filter(|_| !is_float(value));
+        let sum = match (whole(a), whole(b)) {
+            (Some(x), Some(y)) => x.checked_add(y).map(|sum| i64::try_from(sum).map_or(Value::from(sum), Value::from)),
+            _ => Some(Value::from(number(a)? + number(b)?)),
+        };
+        return sum.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "a sum is too large"));
+    }
+    let what = format!("unsupported operand types for +: {} and {}", a.kind(), b.kind());
+    Err(Error::new(ErrorKind::InvalidOperation, what))
+}
+
+fn is_float(value: &Value) -> bool {
+    value.kind() == ValueKind::Number && !value.is_integer()
+}
+
+fn number(value: &Value) -> Result<f64, Error> {
+    match value.kind() {
+        ValueKind::Bool => Ok(f64::from(u8::from(value.is_true()))),
+        _ => f64::try_from(value.clone()),
+    }
+}
+
 /// The engine with everything a chat template may use.
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    if let Ok(syntax) = syntax {
-        environment.set_syntax(syntax);
-    }
     environment.set_recursion_limit(MAX_NESTING);
     environment.set_debug(false);
     environment.set_unknown_method_callback(methods::call);
@@ -67,7 +110,10 @@ pub fn environment() -> Environment<'static> {
         value.is_undefined() || matches!(kind, ValueKind::Seq | ValueKind::String | ValueKind::Map) || is_list(value)
     });
     environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
-    environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
+    environment.add_test("callable", |value: &Value| {
+        value.kind() == ValueKind::Plain || value.as_object().is_some_and(|o| o.type_name().ends_with("::Macro"))
+    });
+    environment.add_function(PLUS, plus);
     environment.add_function("dict", dict);
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
@@ -185,6 +231,10 @@ fn escape(state: &State, value: &Value) -> Result<Value, Error> {
     }
     let text = python_str(state, value)?;
     state.consume_fuel(text.len() as u64 / 8)?;
+    Ok(Value::from_safe_string(escaped(&text)))
+}
+
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -196,7 +246,7 @@ fn escape(state: &State, value: &Value) -> Result<Value, Error> {
             c => out.push(c),
         }
     }
-    Ok(Value::from_safe_string(out))
+    out
 }
 
 /// Python's `dict(mapping_or_pairs=(), **entries)`.

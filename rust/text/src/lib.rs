@@ -8,6 +8,7 @@ pub mod ffi;
 pub mod gguf;
 mod methods;
 pub mod pre;
+mod program;
 mod python;
 pub mod stream;
 mod strftime;

@@ -1,29 +1,27 @@
 //! Chat templates, rendered as transformers renders them: Jinja with trim_blocks and lstrip_blocks, loop controls, the
 //! `generation` block, an immutable sandbox, and Python's way to print values.
 
-use std::fmt;
-use std::io;
+use std::collections::BTreeMap;
 
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::machinery;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 
 use crate::engine::{environment, Raised, MAX_OUTPUT};
 use crate::failure::{Failure, Result};
+use crate::program::{add_guards, Program};
 use crate::strftime::strftime;
 
-/// Longest template, in bytes.
-const MAX_SOURCE: usize = 4 << 20;
 /// Steps that every rendering may take; one step also pays for 64 bytes of data made on the way.
-const BASE_FUEL: u64 = 2_000_000;
+const BASE_FUEL: u64 = 4_000_000;
 /// Further steps for each byte of input.
 const FUEL_PER_BYTE: u64 = 8;
 /// Steps that no rendering may exceed.
 const MAX_FUEL: u64 = 8_000_000;
 
-const NAME: &str = "chat";
-
 /// A parsed template. Shared by every thread.
 pub struct Template {
     environment: Environment<'static>,
+    program: Program,
     bos: String,
     eos: String,
 }
@@ -46,14 +44,8 @@ pub struct Input<'a> {
 impl Template {
     /// Parses. `bos` and `eos` are what the template sees as `bos_token` and `eos_token`; empty ones are undefined.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Template> {
-        if source.len() > MAX_SOURCE {
-            return Err(Failure::unusable(format!("a chat template of {} bytes is too long", source.len())));
-        }
-        let mut environment = environment();
-        environment
-            .add_template_owned(NAME, plain_source(source))
-            .map_err(|e| Failure::unusable(format!("the chat template does not parse: {e}")))?;
-        Ok(Template { environment, bos: bos.to_owned(), eos: eos.to_owned() })
+        let program = Program::compile(plain_source(source))?;
+        Ok(Template { environment: environment(), program, bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
     /// Renders.
@@ -65,10 +57,22 @@ impl Template {
         environment.set_fuel(Some(fuel));
         let now = input.now_unix_s;
         environment.add_function("strftime_now", move |format: &str| strftime(format, now));
-        let template = environment.get_template(NAME).map_err(|e| Failure::internal(e.to_string()))?;
-        let mut out = Limited(Vec::new());
-        template.render_captured_to(context, &mut out).map(drop).map_err(|error| failure(&error))?;
-        String::from_utf8(out.0).map_err(|_| Failure::internal("the rendered text is not UTF-8"))
+        add_guards(&mut environment, bytes as usize);
+        let mut text = String::new();
+        let mut out = machinery::make_string_output(&mut text);
+        machinery::eval(
+            &environment,
+            self.program.instructions(),
+            context,
+            &BTreeMap::new(),
+            &mut out,
+            AutoEscape::None,
+        )
+        .map_err(|error| failure(&error))?;
+        if text.len() > MAX_OUTPUT {
+            return Err(Failure::budget(format!("the chat template wrote more than {MAX_OUTPUT} bytes")));
+        }
+        Ok(text)
     }
 
     fn context(&self, input: &Input) -> Result<Value> {
@@ -172,34 +176,6 @@ fn messages(text: &str) -> Result<Value> {
     Ok(Value::from(out))
 }
 
-/// Collects the output up to its limit.
-struct Limited(Vec<u8>);
-
-impl io::Write for &mut Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() > MAX_OUTPUT - self.0.len() {
-            return Err(io::Error::new(io::ErrorKind::OutOfMemory, TooLong));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct TooLong;
-
-impl fmt::Display for TooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the rendered text is too long")
-    }
-}
-
-impl std::error::Error for TooLong {}
-
 /// What a failed rendering means: the template's own complaint, a spent budget, or input it cannot use.
 fn failure(error: &Error) -> Failure {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -210,11 +186,6 @@ fn failure(error: &Error) -> Failure {
         if let Some(engine) = current.downcast_ref::<Error>() {
             if engine.kind() == ErrorKind::OutOfFuel {
                 return Failure::budget("the chat template did not finish within its budget of steps and memory");
-            }
-        }
-        if let Some(io) = current.downcast_ref::<io::Error>() {
-            if io.kind() == io::ErrorKind::OutOfMemory {
-                return Failure::budget(format!("the chat template wrote more than {MAX_OUTPUT} bytes"));
             }
         }
         cause = current.source();
