@@ -175,7 +175,7 @@ void Residency::note_failure(Entry& entry, const Error& error) {
 }
 
 Error Residency::still_failing(const Entry& entry) const {
-  Error error = *entry.error;
+  Error error = entry.error.value_or(Error(ErrorCode::model_unavailable));
   error.retry_after_s = static_cast<int>((entry.retry_at_ns - clock_.steady_ns() + kSecond - 1) / kSecond);
   return error;
 }

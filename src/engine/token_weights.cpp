@@ -196,7 +196,7 @@ TokenWeights::Cut TokenWeights::find_cut(std::size_t count, double mass) {
   std::span<const float> weights = std::span<const float>(kept_).first(candidates_);
   const auto [low, high] = std::minmax_element(weights.begin(), weights.end());
   std::uint32_t base = bits_of(*low);
-  int width = std::bit_width(bits_of(*high) - base);
+  int width = static_cast<int>(std::bit_width(bits_of(*high) - base));
   Share above;
   while (true) {
     const int shift = std::max(width - kDigitBits, 0);
