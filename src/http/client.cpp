@@ -10,10 +10,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/string.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "http/answer_head.h"
+#include "http/chunked_body.h"
 #include "http/head_check.h"
 
 namespace glia::http {
@@ -23,6 +24,8 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using Why = Unreachable::Why;
 namespace {
+
+constexpr std::size_t kMaxHead = 64 << 10;
 
 struct Url {
   std::string host;
@@ -122,63 +125,77 @@ std::string request_head(std::string_view method, const Url& url, const Headers&
   return head + "\r\n";
 }
 
-/// Reads one answer; the parser sees bytes in the order they came.
+/// Reads one answer: the head by Beast once it is whole, the body by its framing.
 class Reader {
  public:
   Reader(TimedSocket& socket, std::string_view method, const OnData& on_data, const ClientOptions& options)
-      : socket_(socket), on_data_(on_data), options_(options) {
-    parser_.header_limit(64 << 10);
-    parser_.body_limit(boost::none);
-    parser_.skip(method == "HEAD");
-  }
+      : socket_(socket), head_only_(method == "HEAD"), on_data_(on_data), options_(options) {}
 
   ClientResponse read() {
     std::array<char, 16384> piece;
-    while (!parser_.is_done() && !stopped_) {
+    while (!done_) {
       const std::size_t n = socket_.read(piece, options_.idle_timeout_ms);
       if (n == 0) {
-        at_end();
-        break;
+        if (framing_ == Framing::until_close) break;
+        throw Unreachable(Why::cut_off, "the connection ended before the answer did");
       }
       waiting_.append(piece.data(), n);
-      parse();
+      if (framing_ == Framing::unknown) take_head();
+      if (framing_ != Framing::unknown) take_body();
     }
     return std::move(response_);
   }
 
  private:
-  void parse() {
-    std::array<char, 16384> piece;
-    std::size_t used = 0;
-    while (used < waiting_.size() && !parser_.is_done() && !stopped_) {
-      auto& body = parser_.get().body();
-      body.data = piece.data();
-      body.size = piece.size();
-      body.more = true;
-      error_code ec;
-      const std::size_t n = parser_.put(asio::const_buffer(waiting_.data() + used, waiting_.size() - used), ec);
-      used += n;
-      if (response_.status == 0 && parser_.is_header_done()) take_head();
-      if (const std::size_t got = piece.size() - body.size; got > 0) take_body({piece.data(), got});
-      if (ec == beast_http::error::need_more || (!ec && n == 0)) break;
-      if (ec && ec != beast_http::error::need_buffer) throw Unreachable(Why::malformed, "the answer is not HTTP");
-    }
-    waiting_.erase(0, used);
-    if (waiting_.size() > (128u << 10)) throw Unreachable(Why::malformed, "the answer is not HTTP");
-  }
+  enum class Framing { unknown, length, chunked, until_close };
 
   void take_head() {
-    const auto& message = parser_.get();
-    response_.status = static_cast<int>(message.result_int());
-    for (const auto& field : message) {
+    const auto end = waiting_.find("\r\n\r\n");
+    if (end == std::string::npos) {
+      if (waiting_.size() > kMaxHead) throw Unreachable(Why::malformed, "the answer is not HTTP");
+      return;
+    }
+    beast_http::response_parser<beast_http::empty_body> parser;
+    parser.header_limit(kMaxHead + 16384);
+    parser.body_limit(boost::none);
+    error_code ec;
+    parser.put(asio::const_buffer(waiting_.data(), end + 4), ec);
+    if (ec || !parser.is_header_done()) throw Unreachable(Why::malformed, "the answer is not HTTP");
+    waiting_.erase(0, end + 4);
+    const int status = static_cast<int>(parser.get().result_int());
+    if (status >= 100 && status < 200) return take_head();  // "100 Continue": the answer follows
+    response_.status = status;
+    for (const auto& field : parser.get()) {
       response_.headers.emplace_back(lower(std::string_view(field.name_string())),
                                      std::string(std::string_view(field.value())));
     }
+    left_ = parser.content_length().value_or(0);
+    framing_ = Framing::until_close;
+    if (parser.chunked()) framing_ = Framing::chunked;
+    if (head_only_ || is_bodiless(status)) left_ = 0;
+    if (head_only_ || is_bodiless(status) || parser.content_length()) framing_ = Framing::length;
   }
 
-  void take_body(std::string_view piece) {
+  void take_body() {
+    std::string got;
+    if (framing_ == Framing::chunked) {
+      chunks_.feed(waiting_, waiting_.size(), got);
+      if (!chunks_.problem().empty()) throw Unreachable(Why::malformed, "the answer is not HTTP");
+      done_ = chunks_.done();
+    } else if (framing_ == Framing::length) {
+      got = waiting_.substr(0, left_);
+      left_ -= got.size();
+      done_ = left_ == 0;
+    } else {
+      got = waiting_;
+    }
+    waiting_.clear();
+    if (!got.empty()) hand_over(got);
+  }
+
+  void hand_over(std::string_view piece) {
     if (on_data_ && response_.status >= 200 && response_.status < 300) {
-      stopped_ = !on_data_(piece);
+      done_ = !on_data_(piece) || done_;
       return;
     }
     if (response_.body.size() + piece.size() > options_.max_body_bytes) {
@@ -187,19 +204,16 @@ class Reader {
     response_.body += piece;
   }
 
-  void at_end() {
-    error_code ec;
-    if (parser_.got_some()) parser_.put_eof(ec);
-    if (!parser_.is_done() || ec) throw Unreachable(Why::cut_off, "the connection ended before the answer did");
-  }
-
   TimedSocket& socket_;
+  const bool head_only_;
   const OnData& on_data_;
   const ClientOptions& options_;
-  beast_http::response_parser<beast_http::buffer_body> parser_;
+  Framing framing_ = Framing::unknown;
+  std::size_t left_ = 0;  ///< of the body, for Framing::length
+  ChunkedBody chunks_;
   ClientResponse response_;
   std::string waiting_;
-  bool stopped_ = false;
+  bool done_ = false;
 };
 
 }  // namespace

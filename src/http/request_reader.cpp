@@ -1,32 +1,28 @@
 #include "http/request_reader.h"
 
-#include <array>
-#include <charconv>
+#include <algorithm>
+#include <cstdint>
+#include <optional>
 
 #include <boost/beast/core/string.hpp>
-#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "http/chunked_body.h"
 #include "http/head_check.h"
 #include "http/url.h"
 
 namespace glia::http {
 namespace beast_http = boost::beast::http;
-namespace {
-
-constexpr std::size_t kMaxChunkHead = 4096;  ///< a chunk's size line with its extensions, or a trailer line
-
-}  // namespace
-
 struct RequestReader::Impl {
   explicit Impl(const ReaderLimits& l) : limits(l) {}
 
   ReaderLimits limits;
   State state = State::head;
-  std::string head;     ///< bytes of an unfinished head
-  std::string partial;  ///< bytes of the body's framing that Beast cannot use yet
-  std::unique_ptr<beast_http::request_parser<beast_http::buffer_body>> parser;  ///< from the head on
+  std::string head;                   ///< bytes of an unfinished head
+  std::uint64_t length = 0;           ///< of a body that is not chunked
+  std::optional<ChunkedBody> chunks;  ///< of one that is
   Request request;
   Refusal refusal;
   bool continue_wanted = false;
@@ -68,23 +64,24 @@ struct RequestReader::Impl {
 
   void begin_body() {
     if (auto problem = check_head(head, limits.max_fields)) return refuse(problem->status, std::move(problem->reason));
-    parser = std::make_unique<beast_http::request_parser<beast_http::buffer_body>>();
-    parser->header_limit(static_cast<std::uint32_t>(limits.max_header_bytes));
-    parser->body_limit(boost::none);  // our own limit gives the numbers
+    beast_http::request_parser<beast_http::empty_body> parser;
+    parser.header_limit(static_cast<std::uint32_t>(limits.max_header_bytes));
+    parser.body_limit(boost::none);  // our own limit gives the numbers
     boost::system::error_code ec;
-    parser->put(boost::asio::const_buffer(head.data(), head.size()), ec);
-    if (ec || !parser->is_header_done()) return refuse(400, "the request head is malformed");
-    const auto& message = parser->get();
+    parser.put(boost::asio::const_buffer(head.data(), head.size()), ec);
+    if (ec || !parser.is_header_done()) return refuse(400, "the request head is malformed");
+    const auto& message = parser.get();
     http_1_0 = message.version() == 10;
     keep_alive = !http_1_0 && message.keep_alive();
-    if (!fill_request()) return refuse(400, "the request target is malformed");
+    if (!fill_request(message)) return refuse(400, "the request target is malformed");
     head.clear();
     head.shrink_to_fit();
+    if (parser.chunked()) chunks.emplace();
+    length = parser.content_length().value_or(0);
     check_body();
   }
 
-  bool fill_request() {
-    const auto& message = parser->get();
+  bool fill_request(const beast_http::request_header<>& message) {
     request.method = std::string(message.method_string());
     request.target = std::string(message.target());
     auto target = parse_target(request.target);
@@ -101,56 +98,32 @@ struct RequestReader::Impl {
   }
 
   void check_body() {
-    if (const auto length = parser->content_length(); length && *length > limits.max_body_bytes) {
-      return refuse(413, "the body has " + std::to_string(*length) + " bytes; the limit is " +
+    if (length > limits.max_body_bytes) {
+      return refuse(413, "the body has " + std::to_string(length) + " bytes; the limit is " +
                              std::to_string(limits.max_body_bytes));
     }
+    const bool has_body = chunks || length > 0;
     if (const auto expect = request.header("expect")) {
       if (lower(*expect) != "100-continue") return refuse(417, "the only expectation here is 100-continue");
-      continue_wanted = !http_1_0 && !parser->is_done();
+      continue_wanted = !http_1_0 && has_body;
     }
-    state = parser->is_done() ? State::done : State::body;
+    state = has_body ? State::body : State::done;
   }
 
   std::size_t take_body(std::string_view bytes) {
-    if (partial.empty()) return parse_body(bytes);
-    // Beast wants a chunk's framing in one piece: complete it in `partial`, then go on.
-    const std::size_t had = partial.size();
-    const std::size_t added = std::min(bytes.size(), kMaxChunkHead);
-    std::string joined = std::move(partial);
-    partial.clear();
-    joined += bytes.substr(0, added);
-    const std::size_t used = parse_body(joined);
-    return state == State::body ? added : (used > had ? used - had : 0);
-  }
-
-  /// Gives bytes to Beast until it is done or wants more; what it cannot use yet goes to `partial`.
-  std::size_t parse_body(std::string_view bytes) {
-    std::array<char, 16384> piece;
-    std::size_t used = 0;
-    while (state == State::body && used < bytes.size()) {
-      auto& body = parser->get().body();
-      body.data = piece.data();
-      body.size = piece.size();
-      body.more = true;
-      boost::system::error_code ec;
-      const std::size_t n = parser->put(boost::asio::const_buffer(bytes.data() + used, bytes.size() - used), ec);
-      used += n;
-      request.body.append(piece.data(), piece.size() - body.size);
-      if (request.body.size() > limits.max_body_bytes) {
-        refuse(413, "the body is longer than " + std::to_string(limits.max_body_bytes) + " bytes");
-      } else if (parser->is_done()) {
-        state = State::done;
-      } else if (ec == beast_http::error::need_more || (!ec && n == 0)) {
-        if (bytes.size() - used >= kMaxChunkHead) {
-          refuse(400, "a chunk's size line or a trailer is too long");
-        } else {
-          partial = bytes.substr(used);
-          used = bytes.size();
-        }
-      } else if (ec && ec != beast_http::error::need_buffer) {
-        refuse(400, "the chunked body is malformed");
-      }
+    if (!chunks) {
+      const std::size_t n = std::min<std::uint64_t>(length - request.body.size(), bytes.size());
+      request.body += bytes.substr(0, n);
+      if (request.body.size() == length) state = State::done;
+      return n;
+    }
+    const std::size_t used = chunks->feed(bytes, limits.max_body_bytes - request.body.size(), request.body);
+    if (!chunks->problem().empty()) {
+      refuse(400, std::string(chunks->problem()));
+    } else if (chunks->done()) {
+      state = State::done;
+    } else if (used < bytes.size()) {
+      refuse(413, "the body is longer than " + std::to_string(limits.max_body_bytes) + " bytes");
     }
     return used;
   }

@@ -1,5 +1,5 @@
-// One HTTP/1.1 request out of a stream of bytes that arrives in any pieces: strict framing checks of our own, then
-// Boost.Beast's parser. No socket and no clock in here.
+// One HTTP/1.1 request out of a stream of bytes that arrives in any pieces: strict framing checks of our own,
+// Boost.Beast's parser for the head, our chunked coding. No socket and no clock in here.
 //
 // Ownership: keeps at most max_header_bytes of an unfinished head and max_body_bytes of body.
 // Thread rule: one thread at a time. Errors: never throws for what the bytes hold; see refusal().
