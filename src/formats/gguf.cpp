@@ -30,7 +30,7 @@ const GgufArray& array(const GgufValue* value, std::string_view key) {
 }  // namespace
 
 struct GgufFile::Impl {
-  std::optional<MappedFile> file;
+  std::unique_ptr<MappedFile> file;  ///< null over bytes of the caller
   std::span<const std::byte> bytes;
   GgufContents contents;
 
@@ -47,7 +47,7 @@ GgufFile::~GgufFile() = default;
 
 GgufFile GgufFile::open(const std::filesystem::path& path) {
   auto impl = std::make_unique<Impl>();
-  impl->file.emplace(path);
+  impl->file = std::make_unique<MappedFile>(path);
   impl->bytes = impl->file->bytes();
   try {
     impl->contents = parse_gguf(impl->bytes);

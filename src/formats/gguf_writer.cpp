@@ -83,7 +83,7 @@ void GgufWriter::begin_key(std::string_view key) {
   put_string(metadata_, key);
 }
 
-GgufWriter& GgufWriter::set(std::string_view key, Scalar value) {
+GgufWriter& GgufWriter::set(std::string_view key, const Scalar& value) {
   begin_key(key);
   put_type(metadata_, type_of(value));
   put_value(metadata_, value);

@@ -26,7 +26,7 @@ class GgufWriter {
 
   explicit GgufWriter(std::uint32_t version = 3, std::uint32_t alignment = 32);
 
-  GgufWriter& set(std::string_view key, Scalar value);
+  GgufWriter& set(std::string_view key, const Scalar& value);
   /// All elements must hold the same alternative; `values` must not be empty.
   GgufWriter& set_array(std::string_view key, std::span<const Scalar> values);
   GgufWriter& set_strings(std::string_view key, std::span<const std::string> values);

@@ -117,7 +117,7 @@ Tensors parse_tensors(std::span<const std::byte> bytes) {
 }  // namespace
 
 struct SafetensorsFile::Impl {
-  std::optional<MappedFile> file;
+  std::unique_ptr<MappedFile> file;  ///< null over bytes of the caller
   Tensors tensors;
 };
 
@@ -128,7 +128,7 @@ SafetensorsFile::~SafetensorsFile() = default;
 
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   auto impl = std::make_unique<Impl>();
-  impl->file.emplace(path);
+  impl->file = std::make_unique<MappedFile>(path);
   try {
     impl->tensors = parse_tensors(impl->file->bytes());
   } catch (const Error& e) {

@@ -188,10 +188,11 @@ std::size_t packed_bytes(const formats::WeightSource& source) {
   constexpr std::uint64_t kGroupRows = 16;
   std::uint64_t sum = 0;
   for (const auto& name : source.names()) {
-    const tensor::View view = source.find(name).value();
-    const std::uint64_t rows = view.rows();
-    const std::uint64_t whole = view.shape.size() < 2 ? rows : (rows + kGroupRows - 1) / kGroupRows * kGroupRows;
-    sum += view.data.size() / rows * whole;
+    const auto view = source.find(name);
+    if (!view) continue;
+    const std::uint64_t rows = view->rows();
+    const std::uint64_t whole = view->shape.size() < 2 ? rows : (rows + kGroupRows - 1) / kGroupRows * kGroupRows;
+    sum += view->data.size() / rows * whole;
   }
   return static_cast<std::size_t>(sum);
 }
