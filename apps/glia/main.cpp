@@ -28,7 +28,7 @@ void add_settings(CLI::App& app, GivenSettings& given) {
   app.add_option("--data", given.data, "Where the ledger is (default: ~/.local/share/glia)")->envname("GLIA_DATA");
   app.add_option("--threads", given.threads, "Threads of the engine (default: every core)")->envname("GLIA_THREADS");
   app.add_option("--memory-mib", given.memory_mib, "Most memory for weights and KV pages")->envname("GLIA_MEMORY_MIB");
-  app.add_option("--math", given.math, "fast (int8 activations) or exact (float32)")->envname("GLIA_MATH");
+  app.add_option("--math", given.math, "fast (integer products) or exact (float32)")->envname("GLIA_MATH");
   app.add_option("--log-level", given.log_level, "debug, info, warn or error")->envname("GLIA_LOG_LEVEL");
   app.add_flag("--log-json", given.log_json, "One JSON object a log line")->envname("GLIA_LOG_JSON");
 }

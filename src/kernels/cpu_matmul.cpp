@@ -39,7 +39,7 @@ void CpuDevice::matmul(Tensor out, const Matrix& w, Tensor x, Norm norm, bool ac
   const Product product{out, m, x, norm, accumulate, bias, fast && m.has_quantised(), !fast || m.has_float()};
   pack_activations(product);
 
-  const std::int64_t panel_bytes = x.cols * kPanelRows * (product.floats ? 4 : 1) + x.cols / kBlockCols * 128;
+  const std::int64_t panel_bytes = x.cols * kPanelRows * (product.floats ? 4 : kPlanes) + x.cols / kBlockCols * 128;
   const std::int64_t block_rows = std::max<std::int64_t>(1, kPanelBytes / panel_bytes) * kPanelRows;
   const std::int64_t blocks = (x.rows + block_rows - 1) / block_rows;
   const auto group_bytes = static_cast<std::int64_t>(m.bytes()) / m.groups();
@@ -60,7 +60,7 @@ void CpuDevice::pack_activations(const Product& product) {
   const auto rows = static_cast<std::size_t>(panels_of(x.rows) * kPanelRows);
   const auto elements = rows * static_cast<std::size_t>(cols);
   if (product.quantised) {
-    x_quants_.reserve(elements);
+    x_quants_.reserve(elements * kPlanes);
     x_scales_.reserve(elements / (kBlockCols * kPanelRows) * sizeof(BlockScales));
   }
   if (product.floats) {
@@ -73,7 +73,7 @@ void CpuDevice::pack_activations(const Product& product) {
     const std::int64_t panel = r / kPanelRows;
     const std::int64_t lane = r % kPanelRows;
     if (product.quantised) {
-      kernels_.quantize_row(x_quants_.as<std::int8_t>() + panel * cols * kPanelRows,
+      kernels_.quantize_row(x_quants_.as<std::int8_t>() + panel * cols * kPanelRows * kPlanes,
                             x_scales_.as<BlockScales>() + panel * (cols / kBlockCols), static_cast<int>(lane), in, cols,
                             factor, product.norm.weight);
     }

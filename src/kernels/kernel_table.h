@@ -13,7 +13,7 @@ struct MatmulTask {
   const std::uint8_t* quants = nullptr;  ///< of the group
   const std::uint8_t* scales = nullptr;  ///< of the group; null for float types
   std::int64_t cols = 0;
-  const std::int8_t* x_quants = nullptr;  ///< panels [cols / 4][8][4], from row 0
+  const std::int8_t* x_quants = nullptr;  ///< panels [cols / 4][plane][8][4], from row 0
   const BlockScales* x_scales = nullptr;  ///< panels [cols / 32], from row 0
   const float* x_floats = nullptr;        ///< panels [cols][8], from row 0
   std::int64_t first_row = 0;

@@ -3,7 +3,7 @@
 // Tolerances. Exact mode sums 32 products at a time, then the block sums: with u = 2^-24 the error is at most
 // (32 + cols / 32 + 4) u sum|x w| (Higham, Accuracy and Stability, eq. 3.5; 4 for the product, the weight's and the
 // output's own roundings). RMS normalisation adds (cols / 16 + 8) u relative to every x.
-// Fast mode rounds every x to a multiple of s = max|x| / 127 of its block of 32: an error uniform in +-s / 2, of
+// Fast mode rounds every x to a multiple of s = max|x| / 32512 of its block of 32: an error uniform in +-s / 2, of
 // variance s^2 / 12. An output's error then has variance sum(w^2 s^2) / 12; six standard deviations are allowed (2e-9
 // of outputs would miss that by chance; the data is seeded), plus the float32 error as above.
 #include <gtest/gtest.h>
@@ -60,7 +60,7 @@ double tolerance(bool int8, const float* x, const std::vector<float>& w, bool no
       squares += wk * wk;
     }
     if (int8) {
-      variance += squares * std::pow(most / 127, 2) / 12;
+      variance += squares * std::pow(most / 32512, 2) / 12;
       magnitude += 64 * most * heaviest;  // d q and m apart may be twice the weight
     }
   }

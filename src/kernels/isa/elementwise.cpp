@@ -1,4 +1,4 @@
-// Rows: RMS norm, int8 quantisation, gated activation, rotary positions, conversion.
+// Rows: RMS norm, quantisation to two int8 planes, gated activation, rotary positions, conversion.
 #include GLIA_SIMD_HEADER
 
 #include "kernels/isa/exp.h"
@@ -42,6 +42,13 @@ void scale_row(float* out, const float* x, std::int64_t cols, float factor, cons
   }
 }
 
+/// q = kPlaneStep high + low: the nearest multiple, so that |low| <= 127.
+GLIA_INLINE void split_planes(std::int8_t* high, std::int8_t* low, I q) {
+  const I nearest = round(mul(to_float(q), set1(1.0F / kPlaneStep)));
+  store_low_bytes(high, nearest);
+  store_low_bytes(low, add(sub(q, shift_left<8>(nearest)), nearest));
+}
+
 void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols, float factor,
                   const float* weight) {
   const F f = set1(factor);
@@ -49,15 +56,19 @@ void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const floa
     const F a = scaled(load(x + j), f, weight, j, 16);
     const F b = scaled(load(x + j + 16), f, weight, j + 16, 16);
     const float most = largest(max(abs(a), abs(b)));
-    const float scale = most / 127.0F;
-    const F inverse = set1(most > 0 ? 127.0F / most : 0.0F);
+    const float scale = most / kMostQuant;
+    const F inverse = set1(most > 0 ? kMostQuant / most : 0.0F);
     const I qa = round(mul(a, inverse));
     const I qb = round(mul(b, inverse));
-    alignas(16) std::int8_t bytes[kBlockCols];
-    store_low_bytes(bytes, qa);
-    store_low_bytes(bytes + 16, qb);
-    std::int8_t* to = quants + (j * kPanelRows + lane * 4);
-    for (int g = 0; g < kBlockCols / 4; g++) __builtin_memcpy(to + g * 4 * kPanelRows, bytes + 4 * g, 4);
+    alignas(16) std::int8_t high[kBlockCols];
+    alignas(16) std::int8_t low[kBlockCols];
+    split_planes(high, low, qa);
+    split_planes(high + 16, low + 16, qb);
+    std::int8_t* to = quants + (j * kPanelRows * kPlanes + lane * 4);
+    for (int g = 0; g < kBlockCols / 4; g++, to += 4 * kPanelRows * kPlanes) {
+      __builtin_memcpy(to, high + 4 * g, 4);
+      __builtin_memcpy(to + 4 * kPanelRows, low + 4 * g, 4);
+    }
     const std::int32_t head = sum(qa);
     const std::int32_t total = head + sum(qb);
     scales->scale[lane] = scale;

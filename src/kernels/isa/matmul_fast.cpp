@@ -1,6 +1,8 @@
-// Quantised weights x int8 activations. Per block of 32 columns (or sub-block of 16) an exact integer dot product per
-// row, scaled and added to a float32 sum, blocks in ascending order: the float operations behind one output are the
-// same whatever the tile, so its bits are too.
+// Quantised weights x activations in two int8 planes. Per block of 32 columns (or sub-block of 16) an exact integer dot
+// product per row, scaled and added to a float32 sum, blocks in ascending order: the float operations behind one output
+// are the same whatever the tile, so its bits are too. One plane alone (8 bits, as llama.cpp rounds) would change the
+// best token of a small model at every 27th position; two cost half the speed where arithmetic is the limit and nothing
+// where memory is (bench/SPEED.md).
 #include GLIA_SIMD_HEADER
 
 #include "kernels/isa/weights.h"
@@ -10,23 +12,57 @@ namespace glia::kernels::GLIA_ISA {
 namespace {
 
 template <class Type>
-GLIA_INLINE I corrected(const Dot<Type::kDotBits>& dot, std::int32_t negative_sum) {
+GLIA_INLINE I corrected(I total, std::int32_t negative_sum) {
   if constexpr (Type::kZero == Dot<Type::kDotBits>::kSubtracted) {
-    return dot.total();
+    return total;
   } else {
-    return add(dot.total(), shift_left<Type::kZeroShift>(set1_int(negative_sum)));
+    return add(total, shift_left<Type::kZeroShift>(set1_int(negative_sum)));
   }
 }
 
-/// kGroups column groups of 4 starting at group `first` of a block, for T activation rows.
-template <class Type, int first, int groups, int T>
-GLIA_INLINE void dot_block(Dot<Type::kDotBits> (&dot)[T], const std::uint8_t* quants, const std::int8_t* x) {
+GLIA_INLINE I join_planes(I high, I low) {
+  static_assert(kPlaneStep == 255);
+  return add(sub(shift_left<8>(high), high), low);
+}
+
+constexpr int plane_offset(int group, int plane, int row) { return ((group * kPlanes + plane) * kPanelRows + row) * 4; }
+
+/// One plane of `groups` column groups of 4 starting at group `first` of a block, for T activation rows.
+template <class Type, int first, int groups, int plane, int T>
+GLIA_INLINE void dot_plane(Dot<Type::kDotBits> (&dot)[T], const std::uint8_t* quants, const std::int8_t* x) {
   for (int t = 0; t < T; t++) dot[t].start();
 #pragma GCC unroll 8
   for (int g = first; g < first + groups; g++) {
     const Bytes w = group_bytes<Type>(quants, g);
 #pragma GCC unroll 8
-    for (int t = 0; t < T; t++) dot[t].add(w, x + (g * kPanelRows + t) * 4);
+    for (int t = 0; t < T; t++) dot[t].add(w, x + plane_offset(g, plane, t));
+  }
+}
+
+/// Exact integer products of a block. Both planes in one walk over the weights where the registers hold the sums of
+/// both; the integers are the same either way.
+template <class Type, int first, int groups, int T>
+GLIA_INLINE void dot_block(I (&total)[T], const std::uint8_t* quants, const std::int8_t* x) {
+  if constexpr (T * kPlanes <= kDots) {
+    Dot<Type::kDotBits> high[T];
+    Dot<Type::kDotBits> low[T];
+    for (int t = 0; t < T; t++) high[t].start(), low[t].start();
+#pragma GCC unroll 8
+    for (int g = first; g < first + groups; g++) {
+      const Bytes w = group_bytes<Type>(quants, g);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; t++) {
+        high[t].add(w, x + plane_offset(g, 0, t));
+        low[t].add(w, x + plane_offset(g, 1, t));
+      }
+    }
+    for (int t = 0; t < T; t++) total[t] = join_planes(high[t].total(), low[t].total());
+  } else {
+    Dot<Type::kDotBits> dot[T];
+    dot_plane<Type, first, groups, 0, T>(dot, quants, x);
+    for (int t = 0; t < T; t++) total[t] = dot[t].total();
+    dot_plane<Type, first, groups, 1, T>(dot, quants, x);
+    for (int t = 0; t < T; t++) total[t] = join_planes(total[t], dot[t].total());
   }
 }
 
@@ -39,7 +75,7 @@ GLIA_INLINE void tile(const MatmulTask& task, const std::int8_t* x, const BlockS
   const std::int64_t blocks = task.cols / kBlockCols;
   for (std::int64_t b = 0; b < blocks; b++) {
     fetch_next<Type>(task, ahead, quants, b);
-    Dot<Type::kDotBits> dot[T];
+    I dot[T];
     if constexpr (Type::kSubBlock == 32) {
       dot_block<Type, 0, 8, T>(dot, quants, x);
       const Scale s = load_scale<Type>(task.scales, b, 0);
@@ -66,7 +102,7 @@ GLIA_INLINE void tile(const MatmulTask& task, const std::int8_t* x, const BlockS
       }
     }
     quants += Type::kBlockBytes;
-    x += kBlockCols * kPanelRows;
+    x += kBlockCols * kPanelRows * kPlanes;
     xs++;
   }
   for (int t = 0; t < T; t++) store_output(task, out + t * task.out_stride, sums[t]);
@@ -80,7 +116,7 @@ void matmul(const MatmulTask& task) {
   while (row < end) {
     const std::int64_t panel = row / kPanelRows;
     const std::int64_t lane = row % kPanelRows;
-    const std::int8_t* x = task.x_quants + panel * task.cols * kPanelRows + lane * 4;
+    const std::int8_t* x = task.x_quants + panel * task.cols * kPanelRows * kPlanes + lane * 4;
     const BlockScales* xs = task.x_scales + panel * blocks;
     float* out = task.out + row * task.out_stride;
     const std::int64_t ahead = row == task.first_row ? task.next_group : 0;

@@ -11,6 +11,7 @@
 namespace glia::kernels::GLIA_ISA {
 
 inline constexpr int kTokens = 4;
+inline constexpr int kDots = 4;
 inline constexpr int kQueries = 4;
 
 struct F {

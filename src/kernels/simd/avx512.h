@@ -11,6 +11,7 @@
 namespace glia::kernels::GLIA_ISA {
 
 inline constexpr int kTokens = 8;   // activation rows of a register tile
+inline constexpr int kDots = 16;    // integer sums that a tile keeps in registers
 inline constexpr int kQueries = 8;  // attention queries of a register tile
 
 struct F {

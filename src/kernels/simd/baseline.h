@@ -11,6 +11,7 @@
 namespace glia::kernels::GLIA_ISA {
 
 inline constexpr int kTokens = 2;
+inline constexpr int kDots = 2;
 inline constexpr int kQueries = 2;
 
 struct F {
