@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "formats/gguf.h"
-#include "glia_text_rs.h"
+#include <glia_text_rs.h>
 
 namespace glia::text {
 

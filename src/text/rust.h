@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "glia_text_rs.h"
+#include <glia_text_rs.h>
 
 namespace glia::text::rust {
 
