@@ -183,10 +183,12 @@ TEST(HostileText, OneMebibyteIsQuickWhateverItIs) {
   tokenizers.push_back(Tokenizer::from_gguf(formats::GgufFile::open(smollm2_path())));
   for (const char* name : {"bpe_llama-bpe", "spm_prefix", "unigram", "wordpiece"})
     tokenizers.push_back(golden_json(name));
-  for (const Tokenizer& tokenizer : tokenizers) {
-    for (const std::string& text : texts) {
+  for (std::size_t t = 0; t < tokenizers.size(); t++) {
+    // The real vocabulary with every text; the small ones with every third, each with others.
+    for (std::size_t i = t; i < texts.size(); i += t == 0 ? 1 : 3) {
+      const std::string& text = texts[i];
       const auto start = std::chrono::steady_clock::now();
-      const auto ids = tokenizer.encode(text, true);
+      const auto ids = tokenizers[t].encode(text, true);
       // Some tenths of a second alone on a core; what is quadratic takes hours.
       EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30)) << text.substr(0, 12);
       EXPECT_FALSE(ids.empty());

@@ -1,6 +1,10 @@
 # The Rust library behind this room, built by cargo from its lock file. Its target folder lies in the build directory,
 # so that every build directory is complete by itself.
-set(GLIA_CARGO "cargo" CACHE STRING "The cargo that builds rust/text (1.88 or newer)")
+set(cargo cargo)
+if(DEFINED ENV{CARGO})
+  set(cargo $ENV{CARGO})
+endif()
+set(GLIA_CARGO ${cargo} CACHE STRING "The cargo that builds rust/text (1.88 or newer)")
 set(glia_text_rs_dir ${CMAKE_SOURCE_DIR}/rust/text)
 set(glia_text_rs_target ${CMAKE_BINARY_DIR}/rust)
 set(glia_text_rs_library ${glia_text_rs_target}/release/libglia_text_rs.a)
