@@ -14,6 +14,7 @@ namespace glia::cli {
 namespace {
 
 std::string price_text(const catalog::ModelEntry& entry) {
+  if (!entry.served()) return "";
   if (!entry.price) return "no price";
   return human_count(static_cast<std::int64_t>(entry.price->input)) + " / " +
          human_count(static_cast<std::int64_t>(entry.price->output));
@@ -48,7 +49,8 @@ int list(const Settings& settings, bool as_json) {
       by += " ~";
       stand_in = true;
     }
-    table.add({entry.id, entry.task, human_count(entry.context_window), price_text(entry), by});
+    table.add({entry.id, entry.task, entry.context_window > 0 ? human_count(entry.context_window) : "",
+               price_text(entry), by});
   }
   if (as_json) {
     std::cout << json::serialize(all) << "\n";

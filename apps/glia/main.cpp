@@ -52,15 +52,15 @@ struct Program {
   Program() {
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string("glia ") + kVersion);
+    add_serve();
+    add_run();
+    add_looks();
     app.footer(
         "Examples:\n"
         "  glia serve\n"
         "  glia run @cf/meta/llama-3.1-8b-instruct \"Write a haiku about rain\"\n"
-        "  glia serve --model @cf/meta/llama-3.1-8b-instruct=~/models/Llama-3.1-8B-Instruct-Q4_K_M.gguf\n"
+        "  glia serve --model @cf/meta/llama-3.1-8b-instruct=llama.gguf\n"
         "  glia usage --days 30");
-    add_serve();
-    add_run();
-    add_looks();
   }
 
  private:
@@ -116,6 +116,18 @@ struct Program {
   }
 };
 
+/// CLI11 says of a misspelt verb only that one is required.
+void check_verb(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  const std::string verb = argv[1];
+  std::string verbs;
+  for (const CLI::App* known : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (known->check_name(verb)) return;
+    verbs += (verbs.empty() ? "" : ", ") + known->get_name();
+  }
+  throw UsageError("there is no verb `" + verb + "`; there are " + verbs);
+}
+
 void complain(std::string_view message) { std::cerr << styled(STDERR_FILENO, Style::red, "glia: ") << message << "\n"; }
 
 }  // namespace
@@ -123,6 +135,7 @@ void complain(std::string_view message) { std::cerr << styled(STDERR_FILENO, Sty
 int main(int argc, char** argv) {
   Program program;
   try {
+    check_verb(program.app, argc, argv);
     program.app.parse(argc, argv);
     return program.verb();
   } catch (const CLI::Success& e) {

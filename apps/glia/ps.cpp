@@ -1,6 +1,6 @@
 #include <iostream>
+#include <stdexcept>
 
-#include "base/error.h"
 #include "base/json.h"
 #include "commands.h"
 #include "http/client.h"
@@ -16,13 +16,13 @@ std::string ask(const Settings& settings, const std::string& path) {
   try {
     const auto answer = http::get(base + path);
     if (answer.status != 200) {
-      throw Error(ErrorCode::internal,
-                  "what answers at " + base + " is not glia serve (HTTP " + std::to_string(answer.status) + ")");
+      throw std::runtime_error("what answers at " + base + " is not glia serve (HTTP " + std::to_string(answer.status) +
+                               ")");
     }
     return answer.body;
   } catch (const http::Unreachable&) {
-    throw Error(ErrorCode::internal,
-                "nothing answers at " + base + "; start it with `glia serve`, or name its --host and --port");
+    throw std::runtime_error("nothing answers at " + base +
+                             "; start it with `glia serve`, or name its --host and --port");
   }
 }
 
