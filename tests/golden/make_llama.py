@@ -103,21 +103,24 @@ def run(model, prompt):
     return ids[len(prompt):], logits.float().numpy(), margin
 
 
-def int8_blocks(x):
-    """x rounded to whole multiples of largest / 127 in every block of 32."""
+FAST_LEVELS = 32512  # the fast path's largest integer, 127 * 255 + 127
+
+
+def rounded_blocks(x):
+    """x rounded to whole multiples of largest / FAST_LEVELS in every block of 32."""
     blocks = x.reshape(*x.shape[:-1], -1, 32)
-    scale = blocks.abs().amax(-1, keepdim=True) / 127
+    scale = blocks.abs().amax(-1, keepdim=True) / FAST_LEVELS
     scale = torch.where(scale == 0, torch.ones_like(scale), scale)
     return (torch.round(blocks / scale) * scale).reshape(x.shape)
 
 
 @contextlib.contextmanager
 def fast_path(model, quantised):
-    """What the fast path rounds: inputs of products with quantised weights to int8, keys and values to float16."""
+    """What the fast path rounds: inputs of products with quantised weights to 16 bits, keys and values to float16."""
     hooks = []
     for name, module in model.named_modules():
         if name in quantised:
-            hooks.append(module.register_forward_pre_hook(lambda _, args: (int8_blocks(args[0]),)))
+            hooks.append(module.register_forward_pre_hook(lambda _, args: (rounded_blocks(args[0]),)))
         if name.endswith("v_proj"):
             hooks.append(module.register_forward_hook(lambda _, args, out: out.half().float()))
     rotate = modeling_llama.apply_rotary_pos_emb

@@ -156,11 +156,12 @@ Agreement compare(LanguageModel& exact, LanguageModel& fast) {
   return out;
 }
 
-/// Over 2,048 tokens of real text: KL within 0.01 and perplexity within 0.5 %, and in every figure no worse than the
-/// fast path's roundings alone make transformers (text.fast; half a point of agreement, a quarter of the KL and 0.2 %
-/// of perplexity are left to the draw of the rounding noise). Those roundings cost a model of this size some 3.5 % of
-/// its best tokens, whoever computes them: at 8 % of the positions the best token leads by less than 0.1.
-TEST(SmolLm2Text, FastAgreesWithExactAsFarAsItsRoundingsAllow) {
+/// Architecture, decision 2, over 2,048 tokens of real text: top-1 agreement 99 %, KL 0.01, perplexity within 0.5 %.
+/// And no worse than the fast path's roundings alone make transformers (text.fast): twice their KL and a tenth of a
+/// point of agreement are left to the draw of the rounding noise. With 8 bits per activation those roundings would cost
+/// this model 3.5 % of its best tokens, whoever computes them: at 8 % of the positions the best token leads by less
+/// than 0.1.
+TEST(SmolLm2Text, FastAgreesWithExact) {
   const auto isa = kernels::available_isas().front();
   const auto exact_device = kernels::make_cpu_device({0, kernels::MathMode::exact, isa});
   const auto fast_device = kernels::make_cpu_device({0, kernels::MathMode::fast, isa});
@@ -172,11 +173,11 @@ TEST(SmolLm2Text, FastAgreesWithExactAsFarAsItsRoundingsAllow) {
             << "), mean KL " << a.kl << " (" << roundings[1] << "), worst KL " << a.worst_kl << ", perplexity "
             << 100 * a.perplexity << " % (" << 100 * roundings[2] << " %), exact NLL off transformers by "
             << a.exact_nll << "\n";
+  EXPECT_GE(a.top1, 0.99);
   EXPECT_LE(a.kl, 0.01);
-  EXPECT_LE(a.kl, 1.25 * static_cast<double>(roundings[1]));
-  EXPECT_GE(a.top1, static_cast<double>(roundings[0]) - 0.005);
   EXPECT_LE(std::abs(a.perplexity), 0.005);
-  EXPECT_NEAR(a.perplexity, static_cast<double>(roundings[2]), 0.002);
+  EXPECT_GE(a.top1, static_cast<double>(roundings[0]) - 0.001);
+  EXPECT_LE(a.kl, 2 * static_cast<double>(roundings[1]));
   EXPECT_LE(a.exact_nll, 1e-4);
 }
 
