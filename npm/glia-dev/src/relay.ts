@@ -144,7 +144,7 @@ function answer_error(response: http.ServerResponse, kind: { code: number; statu
   const body = JSON.stringify({
     internalCode: kind.code,
     message: text,
-    name: "InferenceUpstreamError",
+    name: "AiError",
     description: text,
   });
   response
@@ -163,7 +163,7 @@ function refuse_upgrade(request: http.IncomingMessage, socket: Duplex): void {
     ? JSON.stringify({
         internalCode: kNotServed.code,
         message: text,
-        name: "InferenceUpstreamError",
+        name: "AiError",
         description: text,
       })
     : "";

@@ -197,7 +197,7 @@ describe("lives and deaths", () => {
     assert.equal(failed.status, 500);
     assert.match(
       failed.text,
-      /InferenceUpstreamError: 7503: Glia (is still loading|is starting|stopped unexpectedly).*Try again/,
+      /AiError: 7503: Glia (is still loading|is starting|stopped unexpectedly).*Try again/,
     );
     await until("it answers again", async () => (await get(worker)).status === 200, 8000);
     await until("that is printed", () => /Glia is back/.test(run.output()));
