@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "api/usage_json.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "commands.h"
@@ -8,21 +9,6 @@
 #include "terminal.h"
 
 namespace glia::cli {
-namespace {
-
-json::object as_object(const ledger::UsageRow& row) {
-  return {{"day", row.day},
-          {"model", row.model},
-          {"task", row.task},
-          {"calls", row.calls},
-          {"prompt_tokens", row.prompt_tokens},
-          {"completion_tokens", row.completion_tokens},
-          {"neurons", row.neurons},
-          {"stand_in", row.stand_in}};
-}
-
-}  // namespace
-
 int usage(const Settings& settings, const UsageOptions& options) {
   const SystemClock clock;
   std::vector<ledger::UsageRow> rows;
@@ -30,9 +16,7 @@ int usage(const Settings& settings, const UsageOptions& options) {
     rows = ledger::read_usage(ledger_path(settings), clock, options.account, options.days);
   }
   if (options.as_json) {
-    json::array all;
-    for (const auto& row : rows) all.push_back(as_object(row));
-    std::cout << json::serialize(all) << "\n";
+    std::cout << json::serialize(api::usage_json(rows)) << "\n";
     return 0;
   }
   if (rows.empty()) {

@@ -13,9 +13,9 @@
 //                  and uint8 mn[16] where it has a minimum
 // A weight is d (q - kZero), or d q + m. Float types lie as [cols][16]. Rows beyond the matrix are zero.
 //
-// Activations lie in panels of 8 rows. Fast: integers q in [-32512, 32512] with BlockScales per 32 columns, split into two
-// planes of bytes, q = 255 high + low with both in [-127, 127] (no byte is -128, so no signed-byte trick overflows):
-// int8 [cols / 4][plane][8][4]. Exact: float [cols][8].
+// Activations lie in panels of 8 rows. Fast: integers q in [-32512, 32512] with BlockScales per 32 columns, split into
+// two planes of bytes, q = 255 high + low with both in [-127, 127] (no byte is -128, so no signed-byte trick
+// overflows): int8 [cols / 4][plane][8][4]. Exact: float [cols][8].
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ inline constexpr int kGroupRows = 16;
 inline constexpr int kPanelRows = 8;
 inline constexpr int kBlockCols = 32;
 inline constexpr int kSuperCols = 256;
-inline constexpr int kPlanes = 2;           ///< bytes of an activation
-inline constexpr int kPlaneStep = 255;      ///< worth of the high one
+inline constexpr int kPlanes = 2;       ///< bytes of an activation
+inline constexpr int kPlaneStep = 255;  ///< worth of the high one
 inline constexpr int kMostQuant = 127 * kPlaneStep + 127;
 
 /// Of one activation panel and 32 columns: x = scale * q.

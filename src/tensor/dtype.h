@@ -20,8 +20,8 @@ struct DTypeInfo {
 
 const DTypeInfo& info(DType type);
 
-/// Bytes of `elements` values in one row. Errors: throws glia::Error(invalid_data) when `elements` is not a whole number
-/// of blocks or the size overflows.
+/// Bytes of `elements` values in one row. Errors: throws glia::Error(invalid_data) when `elements` is not a whole
+/// number of blocks or the size overflows.
 std::uint64_t row_bytes(DType type, std::uint64_t elements);
 
 /// Scalar reference: unpacks out.size() values of one row. `in` must hold row_bytes(type, out.size()) bytes.

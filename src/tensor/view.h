@@ -10,8 +10,8 @@
 
 namespace glia::tensor {
 
-/// `shape` is outermost first ([rows, cols] for a matrix, as in PyTorch; GGUF's reversed order is turned by its reader).
-/// Invariant, kept by the file readers: data.size() == product(shape[:-1]) * row_bytes(dtype, shape[-1]).
+/// `shape` is outermost first ([rows, cols] for a matrix, as in PyTorch; GGUF's reversed order is turned by its
+/// reader). Invariant, kept by the file readers: data.size() == product(shape[:-1]) * row_bytes(dtype, shape[-1]).
 /// Ownership: the bytes belong to the mapped file. Thread rule: value.
 struct View {
   DType dtype = DType::f32;

@@ -3,11 +3,12 @@
 // value out of range. Ownership: borrows texts from the file, which must outlive it.
 #pragma once
 
+#include <glia_text_rs.h>
+
 #include <cstdint>
 #include <vector>
 
 #include "formats/gguf.h"
-#include <glia_text_rs.h>
 
 namespace glia::text {
 

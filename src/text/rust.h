@@ -1,6 +1,8 @@
 // The C face of rust/text as C++ uses it: owned results and thrown errors. Internal to this room.
 #pragma once
 
+#include <glia_text_rs.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -8,7 +10,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include <glia_text_rs.h>
 
 namespace glia::text::rust {
 

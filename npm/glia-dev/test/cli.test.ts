@@ -195,10 +195,7 @@ describe("lives and deaths", () => {
     const failed = await get(worker);
     assert.ok(performance.now() - started < 1000);
     assert.equal(failed.status, 500);
-    assert.match(
-      failed.text,
-      /AiError: 7503: Glia (is still loading|is starting|stopped unexpectedly).*Try again/,
-    );
+    assert.match(failed.text, /AiError: 7503: Glia (is still loading|is starting|stopped unexpectedly).*Try again/);
     await until("it answers again", async () => (await get(worker)).status === 200, 8000);
     await until("that is printed", () => /Glia is back/.test(run.output()));
   });

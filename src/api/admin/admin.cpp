@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/run_request.h"
+#include "api/usage_json.h"
 
 namespace glia::api {
 namespace {
@@ -75,21 +76,6 @@ void status(const ContextPtr& context, const ReplyPtr& reply) {
                                                 {"leases", context->sessions.leases().open}}));
 }
 
-json::array usage_rows(const std::vector<ledger::UsageRow>& rows) {
-  json::array out;
-  for (const auto& row : rows) {
-    out.push_back(json::object{{"day", row.day},
-                               {"model", row.model},
-                               {"task", row.task},
-                               {"calls", row.calls},
-                               {"prompt_tokens", row.prompt_tokens},
-                               {"completion_tokens", row.completion_tokens},
-                               {"neurons", row.neurons},
-                               {"stand_in", row.stand_in}});
-  }
-  return out;
-}
-
 void usage(const ContextPtr& context, const ReplyPtr& reply, const http::Request& request) {
   int days = 7;
   if (const auto text = request.param("days")) {
@@ -100,7 +86,7 @@ void usage(const ContextPtr& context, const ReplyPtr& reply, const http::Request
   }
   const std::string account(request.param("account").value_or(""));
   run_on_worker(context, reply, [context, reply, account, days] {
-    reply->json(200, json::serialize(usage_rows(context->services.usage(account, days))));
+    reply->json(200, json::serialize(usage_json(context->services.usage(account, days))));
   });
 }
 
