@@ -148,7 +148,7 @@ int main(int argc, char** argv) {
     complain(e.what());
     return 2;
   } catch (const Error& e) {
-    complain(e.message());
+    complain(e.detail().empty() ? e.message() : e.detail());  // the code's default text is for API clients
     return 1;
   } catch (const std::exception& e) {
     complain(e.what());
