@@ -109,6 +109,11 @@ export interface RunOptions {
 export function glia_dev(args: string[], options: RunOptions): Running {
   const mark = randomBytes(8).toString("hex");
   const { GLIA_URL: _, GLIA_BIN: __, FORCE_COLOR: ___, ...inherited } = process.env;
+  if (options.terminal) {
+    // A person's terminal, also when CI runs this: wrangler drops colours and hotkeys under CI.
+    for (const name of ["CI", "NO_COLOR"]) delete inherited[name];
+    inherited.TERM = "xterm-256color";
+  }
   const env = { ...inherited, XDG_STATE_HOME: join(options.cwd, "state"), ...options.env, GLIA_TEST_MARK: mark };
   const program = join(kPackage, "bin", "glia-dev.js");
   const words = [process.execPath, program, ...args];
