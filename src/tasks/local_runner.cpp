@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "tasks/text_generation_input.h"
 #include "tasks/text_generation_run.h"
 #include "tasks/work_queue.h"
@@ -14,7 +13,6 @@
 namespace glia::tasks {
 namespace {
 
-constexpr std::size_t kSuggestions = 3;
 
 Error busy() {
   Error error(ErrorCode::out_of_capacity);
@@ -78,12 +76,7 @@ struct LocalRunner::Impl {
 
 const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) const {
   const auto* const entry = catalog.find(id);
-  if (entry == nullptr) {
-    std::string nearest;
-    for (const auto& name : catalog.nearest(id, kSuggestions)) nearest += (nearest.empty() ? "" : ", ") + name;
-    log::warn("no such model", {{"model", id.substr(0, 128)}, {"nearest", nearest}});
-    throw Error(ErrorCode::no_such_model, id.substr(0, 128));
-  }
+  if (entry == nullptr) throw Error(ErrorCode::no_such_model, id.substr(0, 128));
   if (!entry->served()) {
     throw Error(ErrorCode::not_served,
                 entry->id + ": the task " + kind_of_task(*entry) + " is not built in this version");
