@@ -13,7 +13,6 @@
 namespace glia::tasks {
 namespace {
 
-
 Error busy() {
   Error error(ErrorCode::out_of_capacity);
   error.retry_after_s = 1;
