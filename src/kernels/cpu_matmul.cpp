@@ -27,7 +27,7 @@ struct CpuDevice::Product {
   Norm norm;
   bool accumulate;
   const float* bias;
-  bool quantised;  ///< some part reads int8 activations
+  bool quantised;  ///< some part reads activations as integers
   bool floats;     ///< some part reads float activations
 };
 

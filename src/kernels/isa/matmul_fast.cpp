@@ -1,8 +1,8 @@
 // Quantised weights x activations in two int8 planes. Per block of 32 columns (or sub-block of 16) an exact integer dot
 // product per row, scaled and added to a float32 sum, blocks in ascending order: the float operations behind one output
 // are the same whatever the tile, so its bits are too. One plane alone (8 bits, as llama.cpp rounds) would change the
-// best token of a small model at every 27th position; two cost half the speed where arithmetic is the limit and nothing
-// where memory is (bench/SPEED.md).
+// best token of a small model at every 27th position; two cost up to half the speed where arithmetic is the limit and
+// 7 % where memory is (bench/SPEED.md).
 #include GLIA_SIMD_HEADER
 
 #include "kernels/isa/weights.h"
