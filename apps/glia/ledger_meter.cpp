@@ -5,7 +5,10 @@
 namespace glia::cli {
 
 void LedgerMeter::reserve(const tasks::Bill& bill, double estimated_neurons) {
-  ledger_.reserve(bill.request_id, bill.account, estimated_neurons);
+  std::optional<ledger::Plan> plan;
+  if (bill.plan == tasks::Plan::paid) plan = ledger::Plan::paid;
+  if (bill.plan == tasks::Plan::free) plan = ledger::Plan::free;
+  ledger_.reserve(bill.request_id, bill.account, estimated_neurons, plan);
 }
 
 void LedgerMeter::release(const tasks::Bill& bill) { ledger_.release(bill.request_id); }

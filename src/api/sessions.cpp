@@ -21,6 +21,14 @@ std::string text_of(const json::object& body, std::string_view field, std::strin
   return std::string(value->get_string());
 }
 
+tasks::Plan plan_of(const json::object& body) {
+  const std::string plan = text_of(body, "plan", "");
+  if (plan.empty()) return tasks::Plan::server;
+  if (plan == "paid") return tasks::Plan::paid;
+  if (plan == "free") return tasks::Plan::free;
+  throw Error(ErrorCode::invalid_input, "plan: `paid` or `free` is expected");
+}
+
 }  // namespace
 
 Sessions::Sessions(const Clock& clock, std::function<void(std::size_t)> leases_changed)
@@ -36,6 +44,11 @@ std::shared_ptr<const Session> Sessions::create(std::string id, const json::obje
   session->id = std::move(id);
   session->account = text_of(body, "account", "local");
   session->project = text_of(body, "project", "worker");
+  session->plan = plan_of(body);
+  if (const auto* limits = body.if_contains("rate_limits")) {
+    if (!limits->is_bool()) throw Error(ErrorCode::invalid_input, "rate_limits: true or false is expected");
+    session->rate_limits = limits->get_bool();
+  }
   if (const auto* bindings = body.if_contains("bindings")) {
     if (!bindings->is_object()) throw Error(ErrorCode::invalid_input, "bindings: an object by name is expected");
     session->bindings = bindings->get_object();

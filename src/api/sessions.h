@@ -34,6 +34,8 @@ struct Session {
   std::string account;
   std::string project;
   json::object bindings;
+  tasks::Plan plan = tasks::Plan::server;
+  bool rate_limits = false;
   std::uint64_t order = 0;
 };
 

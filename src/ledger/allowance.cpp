@@ -1,5 +1,7 @@
 #include "ledger/allowance.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace glia::ledger {
@@ -21,13 +23,13 @@ void Allowance::turn_locked(std::int64_t today) {
   for (auto& [name, a] : accounts_) a.used = 0;
 }
 
-void Allowance::reserve(std::string_view request_id, std::string_view name, std::int64_t micros, std::int64_t today,
-                        std::int64_t ms_to_midnight) {
+void Allowance::reserve(std::string_view request_id, std::string_view name, std::int64_t micros,
+                        std::optional<std::int64_t> limit, std::int64_t today, std::int64_t ms_to_midnight) {
   const std::lock_guard lock(mutex_);
   turn_locked(today);
   release_locked(request_id);
   auto& a = account(name);
-  if (limit_ && a.used + a.reserved + micros > *limit_) {
+  if (limit && a.used + a.reserved + micros > *limit) {
     Error error(ErrorCode::quota_exceeded);
     error.retry_after_s = static_cast<int>((ms_to_midnight + 999) / 1000);
     throw error;
@@ -48,11 +50,15 @@ void Allowance::release(std::string_view request_id) {
   release_locked(request_id);
 }
 
-void Allowance::charged(std::string_view request_id, std::string_view name, std::int64_t micros, std::int64_t day) {
+void Allowance::charged(std::span<const std::string_view> request_ids, std::span<const Used> used, std::int64_t today) {
   const std::lock_guard lock(mutex_);
-  turn_locked(day);
-  release_locked(request_id);
-  if (day == day_) account(name).used += micros;  // else the day turned while it was being written
+  turn_locked(today);
+  for (const auto id : request_ids) release_locked(id);
+  for (const auto& sum : used) {
+    if (sum.day != day_) continue;  // the day turned while it was being written
+    auto& a = account(sum.account);
+    a.used = std::max(a.used, sum.micros);  // sums only grow
+  }
 }
 
 std::int64_t Allowance::turn(std::int64_t today) {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -16,6 +17,7 @@ namespace glia::ledger {
 namespace {
 
 constexpr std::int64_t kDayMs = 86'400'000;
+constexpr std::int64_t kPrunedAtOnce = 1000;  ///< rows; a few milliseconds
 
 struct Pending {
   Charge charge;
@@ -28,9 +30,7 @@ struct Pending {
 class SqliteLedger final : public Ledger {
  public:
   SqliteLedger(const Options& options, const Clock& clock)
-      : clock_(clock),
-        store_(UsageStore::create(options.path)),
-        allowance_(options.plan == Plan::free ? std::optional(to_micros(kFreeNeuronsPerDay)) : std::nullopt, today()) {
+      : clock_(clock), store_(UsageStore::create(options.path)), plan_(options.plan), allowance_(today()) {
     for (const auto& [account, micros] : store_.used_on(today())) allowance_.preload(account, micros);
     writer_ = std::thread([this] { write(); });
   }
@@ -44,9 +44,13 @@ class SqliteLedger final : public Ledger {
     writer_.join();
   }
 
-  void reserve(std::string_view request_id, std::string_view account, double neurons) override {
+  void reserve(std::string_view request_id, std::string_view account, double neurons,
+               std::optional<Plan> plan) override {
     const auto now = clock_.unix_ms();
-    allowance_.reserve(request_id, account, to_micros(neurons), day_of(now), kDayMs - (now - day_of(now) * kDayMs));
+    const bool limited = plan.value_or(plan_) == Plan::free;
+    allowance_.reserve(request_id, account, to_micros(neurons),
+                       limited ? std::optional(to_micros(kFreeNeuronsPerDay)) : std::nullopt, day_of(now),
+                       kDayMs - (now - day_of(now) * kDayMs));
   }
 
   void release(std::string_view request_id) override { allowance_.release(request_id); }
@@ -87,17 +91,24 @@ class SqliteLedger final : public Ledger {
         batch.swap(queue_);
       }
       commit(batch);
+      prune(batch.back().day);
     }
   }
 
   void commit(std::vector<Pending>& batch) {
     std::optional<Error> error;
-    std::vector<bool> fresh(batch.size(), false);
+    std::vector<Allowance::Used> used;
     try {
       const std::lock_guard lock(store_mutex_);
       store::Transaction transaction(store_.database());
-      for (std::size_t i = 0; i < batch.size(); ++i) {
-        fresh[i] = store_.add(batch[i].charge, batch[i].micros, batch[i].day, batch[i].unix_ms);
+      std::set<std::pair<std::int64_t, std::string_view>> days;
+      for (const auto& p : batch) {
+        store_.add(p.charge, p.micros, p.day, p.unix_ms);
+        days.emplace(p.day, p.charge.account);
+      }
+      // Read back rather than counted: another process may charge on the same file.
+      for (const auto& [day, account] : days) {
+        used.push_back({day, std::string(account), store_.used_on(day, account)});
       }
       transaction.commit();
     } catch (const Error& e) {
@@ -105,22 +116,38 @@ class SqliteLedger final : public Ledger {
       log::error("charges could not be written",
                  {{"charges", std::to_string(batch.size())}, {"reason", std::string(e.detail())}});
     }
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto& c = batch[i].charge;
-      allowance_.charged(c.request_id, c.account, !error && fresh[i] ? batch[i].micros : 0, batch[i].day);
-      if (batch[i].settled) batch[i].settled(error ? &*error : nullptr);
+    if (error) used.clear();
+    std::vector<std::string_view> ids;
+    for (const auto& p : batch) ids.push_back(p.charge.request_id);
+    allowance_.charged(ids, used, batch.back().day);
+    for (const auto& p : batch) {
+      if (p.settled) p.settled(error ? &*error : nullptr);
+    }
+  }
+
+  /// Once a day, a part at a time so that no charge waits long for it.
+  void prune(std::int64_t day) {
+    if (day <= pruned_) return;
+    try {
+      const std::lock_guard lock(store_mutex_);
+      if (!store_.prune(day - kChargeDays + 1, kPrunedAtOnce)) pruned_ = day;
+    } catch (const Error& e) {
+      pruned_ = day;
+      log::warn("old charges could not be deleted", {{"reason", std::string(e.detail())}});
     }
   }
 
   const Clock& clock_;
   std::mutex store_mutex_;
   UsageStore store_;
+  const Plan plan_;
   Allowance allowance_;
 
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
   std::vector<Pending> queue_;
   bool stopping_ = false;
+  std::int64_t pruned_ = 0;  ///< the day of the last whole prune; the writer's
   std::thread writer_;
 };
 

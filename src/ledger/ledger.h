@@ -5,7 +5,9 @@
 // per million tokens, so a token's price is a whole number of millionths and nothing is rounded at all.)
 // Writes of concurrent requests share one commit (group commit) by a writer thread; a lone one is committed at once.
 // The day turns at 00:00 UTC; a charge belongs to the day in which it is settled.
-// Under plan `free` the limit is exact within one process: what is charged and what is reserved never passes it.
+// Under plan `free` the limit is exact within one process: what is charged and what is reserved never passes it. What
+// another process charges on the same file counts from this one's next charge of the account on.
+// Single charges are kept for kChargeDays, the sums by day for ever.
 // Thread rule: every method from any thread; settled callbacks come from the writer thread and must not block.
 // Errors: open throws glia::Error(internal) for a database that cannot be used or an SQLite that is too old; reserve
 // throws glia::Error(quota_exceeded) under plan `free` when used + reserved + estimate would pass the allocation.
@@ -15,6 +17,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +31,7 @@ enum class Plan { paid, free };
 
 inline constexpr double kFreeNeuronsPerDay = 10'000;
 inline constexpr double kDollarsPerNeuron = 0.011 / 1000;
+inline constexpr int kChargeDays = 40;
 
 struct Charge {
   std::string request_id;
@@ -54,7 +58,7 @@ struct UsageRow {
 
 struct Options {
   std::filesystem::path path;  ///< empty: in memory
-  Plan plan = Plan::paid;
+  Plan plan = Plan::paid;      ///< of a reservation that names none
 };
 
 /// Null: the charge is on disk. Otherwise why it could not be written (full disk, read-only file).
@@ -66,7 +70,9 @@ class Ledger {
   /// Writes what is still queued.
   virtual ~Ledger() = default;
   /// Holds `neurons` for the request until settle or release. A second reserve of the same request replaces the first.
-  virtual void reserve(std::string_view request_id, std::string_view account, double neurons) = 0;
+  /// `plan`: instead of the ledger's own. Under `free` whatever the account used today counts, under which plan ever.
+  virtual void reserve(std::string_view request_id, std::string_view account, double neurons,
+                       std::optional<Plan> plan = {}) = 0;
   /// Gives a reservation back without a charge.
   virtual void release(std::string_view request_id) = 0;
   /// Replaces the reservation by the charge; `settled` is called once the charge is on disk, or cannot be written. A

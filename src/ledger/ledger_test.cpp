@@ -139,6 +139,43 @@ TEST_F(LedgerTest, PlanPaidCountsAndRefusesNothing) {
   EXPECT_NO_THROW(ledger->reserve("b", "local", 1e6));
 }
 
+TEST_F(LedgerTest, AReservationMayNameItsOwnPlan) {
+  auto ledger = open(Plan::paid);
+  EXPECT_EQ(settle(*ledger, charge("a", 9'999)), "");
+  EXPECT_THROW(ledger->reserve("b", "local", 2, Plan::free), Error) << "what was used under the other plan counts";
+  EXPECT_NO_THROW(ledger->reserve("b", "local", 1, Plan::free));
+  EXPECT_NO_THROW(ledger->reserve("c", "local", 1e6));
+  ledger = open(Plan::free);
+  EXPECT_THROW(ledger->reserve("d", "local", 2), Error);
+  EXPECT_NO_THROW(ledger->reserve("d", "local", 2, Plan::paid));
+}
+
+TEST_F(LedgerTest, WhatAnotherProcessChargedCountsFromTheNextChargeOn) {
+  auto ledger = open(Plan::free);
+  auto other = open(Plan::free);
+  EXPECT_EQ(settle(*other, charge("theirs", 9'000)), "");
+  EXPECT_EQ(settle(*ledger, charge("ours", 500)), "");
+  EXPECT_EQ(ledger->used_today("local"), 9'500);
+  EXPECT_THROW(ledger->reserve("next", "local", 501), Error);
+  EXPECT_NO_THROW(ledger->reserve("next", "local", 500));
+}
+
+TEST_F(LedgerTest, OldChargesAreDeletedAndTheirSumsStay) {
+  auto ledger = open();
+  for (int i = 0; i < 2'500; ++i) ledger->settle(charge("old" + std::to_string(i), 1), {});
+  EXPECT_EQ(settle(*ledger, charge("old", 1)), "");
+  clock_.advance_ms(std::int64_t{kChargeDays} * 86'400'000);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(settle(*ledger, charge("new" + std::to_string(i), 1)), "");
+  ledger.reset();  // the writer has ended
+  auto db = store::Database::open({.path = file()});
+  auto count = db.prepare("SELECT count(*) FROM charges");
+  ASSERT_TRUE(count.step());
+  EXPECT_EQ(count.integer(0), 4) << "a thousand old ones went with each of the first three";
+  std::int64_t calls = 0;
+  for (const auto& row : open()->usage("", 100)) calls += row.calls;
+  EXPECT_EQ(calls, 2'505);
+}
+
 TEST_F(LedgerTest, AReleasedReservationGivesRoom) {
   auto ledger = open(Plan::free);
   ledger->reserve("a", "local", 10'000);

@@ -10,7 +10,7 @@
 namespace glia::ledger {
 namespace {
 
-constexpr std::array<std::string_view, 1> kMigrations = {R"sql(
+constexpr std::array<std::string_view, 2> kMigrations = {R"sql(
 CREATE TABLE charges(
   request_id TEXT PRIMARY KEY,
   account TEXT NOT NULL,
@@ -36,7 +36,8 @@ CREATE TABLE days(
   micros INTEGER NOT NULL,
   PRIMARY KEY(day, account, model, task, stand_in)
 ) STRICT, WITHOUT ROWID;
-)sql"};
+)sql",
+                                                         "CREATE INDEX charges_by_day ON charges(day);"};
 
 constexpr std::string_view kInsert =
     "INSERT INTO charges(request_id, account, model, task, day, unix_ms, prompt_tokens, completion_tokens, "
@@ -50,6 +51,8 @@ constexpr std::string_view kUsage =
     "SELECT day, model, task, stand_in, sum(calls), sum(prompt_tokens), sum(completion_tokens), sum(micros) AS total "
     "FROM days WHERE day >= ?1 AND (?2 = '' OR account = ?2) GROUP BY day, model, task, stand_in "
     "ORDER BY day DESC, total DESC, model, stand_in";
+
+constexpr std::string_view kUsed = "SELECT coalesce(sum(micros), 0) FROM days WHERE day = ? AND account = ?";
 
 store::Database migrated(const std::filesystem::path& path) {
   auto db = store::Database::open({.path = path});
@@ -67,7 +70,10 @@ std::int64_t to_micros(double neurons) {
 double to_neurons(std::int64_t micros) { return static_cast<double>(micros) / 1e6; }
 
 UsageStore::UsageStore(store::Database db)
-    : db_(std::move(db)), insert_(db_.prepare(kInsert)), add_to_day_(db_.prepare(kAddToDay)) {}
+    : db_(std::move(db)),
+      insert_(db_.prepare(kInsert)),
+      add_to_day_(db_.prepare(kAddToDay)),
+      used_(db_.prepare(kUsed)) {}
 
 UsageStore UsageStore::create(const std::filesystem::path& path) { return UsageStore(migrated(path)); }
 
@@ -111,6 +117,20 @@ std::map<std::string, std::int64_t> UsageStore::used_on(std::int64_t day) {
   std::map<std::string, std::int64_t> used;
   while (query.step()) used.emplace(query.text(0), query.integer(1));
   return used;
+}
+
+std::int64_t UsageStore::used_on(std::int64_t day, std::string_view account) {
+  used_.bind(1, day).bind(2, account);
+  const std::int64_t micros = used_.step() ? used_.integer(0) : 0;
+  while (used_.step()) {
+  }
+  return micros;
+}
+
+bool UsageStore::prune(std::int64_t first_day, std::int64_t rows) {
+  auto erase = db_.prepare("DELETE FROM charges WHERE rowid IN (SELECT rowid FROM charges WHERE day < ?1 LIMIT ?2)");
+  erase.bind(1, first_day).bind(2, rows).run();
+  return db_.changes() == rows;
 }
 
 }  // namespace glia::ledger

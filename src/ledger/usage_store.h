@@ -30,6 +30,11 @@ class UsageStore {
   std::vector<UsageRow> usage(std::string_view account, std::int64_t first_day);
   /// Micros by account.
   std::map<std::string, std::int64_t> used_on(std::int64_t day);
+  /// Micros of one account. Within the caller's transaction it sees that transaction's charges.
+  std::int64_t used_on(std::int64_t day, std::string_view account);
+  /// Deletes single charges of days before `first_day`; the sums stay. At most `rows` at a time: true when there may be
+  /// more.
+  bool prune(std::int64_t first_day, std::int64_t rows);
 
  private:
   explicit UsageStore(store::Database db);
@@ -37,6 +42,7 @@ class UsageStore {
   store::Database db_;
   store::Statement insert_;
   store::Statement add_to_day_;
+  store::Statement used_;
 };
 
 }  // namespace glia::ledger

@@ -103,7 +103,7 @@ TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
   job.info.stand_in = job.weights.stand_in;
   for (const auto& name : unknown) job.info.messages.push_back(name.substr(0, 128) + ": unknown parameter, ignored");
   job.bill = {std::move(request.request_id), std::move(request.account), job.entry->id, job.entry->task,
-              job.weights.stand_in};
+              job.weights.stand_in, request.plan};
   return job;
 }
 

@@ -15,12 +15,18 @@
 
 namespace glia::tasks {
 
+/// Whether the day's free allocation is a limit: as the server is set, or as the client's session asks.
+enum class Plan { server, paid, free };
+
 struct RunRequest {
   std::string request_id;  ///< unique; the ledger's key
   std::string account;
   std::string model;            ///< catalogue id or alias as the client wrote it
   json::object inputs;          ///< the task's input as documented by the service
   bool reject_if_busy = false;  ///< 3040 instead of waiting in the queue
+  Plan plan = Plan::server;
+  bool rate_limits =
+      false;  ///< count it against the service's requests a minute (3021), where the server does not anyway
 };
 
 struct TokenUsage {
@@ -75,6 +81,7 @@ struct Bill {
   std::string model;  ///< canonical catalogue id
   std::string task;   ///< "Text Generation"
   bool stand_in = false;
+  Plan plan = Plan::server;
 };
 
 /// Meters a run. The application adapts the ledger to it. Thread rule: any thread, several at once; must not block on

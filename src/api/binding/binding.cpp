@@ -90,6 +90,10 @@ void run(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& 
   TextCall text;
   text.session = call.session;
   text.request.account = call.account;
+  if (call.session) {
+    text.request.plan = call.session->plan;
+    text.request.rate_limits = call.session->rate_limits;
+  }
   text.request.model = model;
   if (const auto* options = body.if_contains("options")) read_options(*options, text.request, text.notes);
   text.stream = wants_stream(inputs->get_object());
