@@ -1,5 +1,7 @@
 // What the user typed: our own flags, and everything else, which is wrangler's (or another command's after `--`).
 
+import type { SessionOptions } from "./glia/session.ts";
+
 /** A mistake in how the program was called; the process exits with 2. */
 export class UsageError extends Error {
   override name = "UsageError";
@@ -12,6 +14,8 @@ export interface Arguments {
   url: URL;
   /** True when the user named another address than this machine's default or a port: then nothing is started there. */
   urlGiven: boolean;
+  /** What our session asks of it. */
+  session: SessionOptions;
   /** Flags for `wrangler dev`; unused when `command` is given. */
   wrangler: string[];
   /** The command after `--`. */
@@ -26,6 +30,7 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
   let version = false;
   let url: string | undefined;
   let port: string | undefined;
+  const session: SessionOptions = {};
   const wrangler: string[] = [];
   let command: string[] | undefined;
 
@@ -41,6 +46,12 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
       if (value === undefined || value === "") throw new UsageError(`--glia-${own[1]} needs a value`);
       if (own[1] === "url") url = value;
       else port = value;
+    } else if (argument === "--plan" || argument.startsWith("--plan=")) {
+      const plan = argument === "--plan" ? argv[++i] : argument.slice("--plan=".length);
+      if (plan !== "paid" && plan !== "free") throw new UsageError("--plan is `paid` or `free`");
+      session.plan = plan;
+    } else if (argument === "--rate-limits") {
+      session.rate_limits = true;
     } else if (/^--glia(-|$)/.test(argument)) {
       throw new UsageError(`glia-dev has no flag ${argument}; there are --glia-url and --glia-port`);
     } else if (argument === "--help" || argument === "-h") {
@@ -66,6 +77,7 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
       version,
       url: parse_url(given, url === undefined ? "GLIA_URL" : "--glia-url"),
       urlGiven: true,
+      session,
       wrangler,
       command,
     };
@@ -75,7 +87,7 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
   const number = Number(wanted);
   if (!Number.isInteger(number) || number < 1 || number > 65535)
     throw new UsageError(`${source} ${wanted}: a port is 1 to 65535`);
-  return { help, version, url: new URL(`http://127.0.0.1:${number}`), urlGiven: false, wrangler, command };
+  return { help, version, url: new URL(`http://127.0.0.1:${number}`), urlGiven: false, session, wrangler, command };
 }
 
 function parse_url(text: string, source: string): URL {
@@ -98,6 +110,8 @@ Usage
 Flags
   --glia-port <n>    where glia serve listens, and is started when nothing does (default ${kDefaultPort})
   --glia-url <url>   a glia serve that runs already; nothing is started (also GLIA_URL)
+  --plan <plan>      free refuses past 10,000 neurons a day, paid counts and shows (default: as the server is set)
+  --rate-limits      refuse past the service's requests a minute
   -h, --help         this text; wrangler's own: glia-dev -- wrangler dev --help
   -v, --version
 

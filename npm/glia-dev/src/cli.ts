@@ -53,6 +53,7 @@ async function run(parsed: Arguments): Promise<number> {
     env: process.env,
     folder,
     project: project_name(folder),
+    session: parsed.session,
     on_call: (event) => print(call_line(event, style)),
     on_connected: (connected, again) => {
       info = connected;

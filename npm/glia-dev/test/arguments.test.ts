@@ -2,6 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse_arguments, UsageError } from "../src/arguments.ts";
 
+test("what the session asks of the server", () => {
+  const parsed = parse_arguments(["--plan", "free", "--port", "1", "--rate-limits"], {});
+  assert.deepEqual(parsed.session, { plan: "free", rate_limits: true });
+  assert.deepEqual(parsed.wrangler, ["--port", "1"]);
+  assert.deepEqual(parse_arguments(["--plan=paid"], {}).session, { plan: "paid" });
+  for (const wrong of [["--plan"], ["--plan=gold"], ["--plan", ""]]) {
+    assert.throws(() => parse_arguments(wrong, {}), /--plan is `paid` or `free`/);
+  }
+});
+
 test("wrangler's flags pass through untouched, ours do not", () => {
   const parsed = parse_arguments(["--port", "9000", "--glia-port", "7900", "--env=staging", "src/index.ts"], {});
   assert.deepEqual(parsed.wrangler, ["--port", "9000", "--env=staging", "src/index.ts"]);

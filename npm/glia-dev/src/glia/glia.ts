@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import * as messages from "./messages.ts";
 import { probe, served_models, type ServedModel, type Version } from "./probe.ts";
 import { find_program, in_checkout, last_log_line, start_program, type Started } from "./program.ts";
-import { open_session, type BindingInfo, type CallEvent, type Session } from "./session.ts";
+import { open_session, type BindingInfo, type CallEvent, type Session, type SessionOptions } from "./session.ts";
 
 export interface GliaOptions {
   url: URL;
@@ -16,6 +16,8 @@ export interface GliaOptions {
   /** The project's folder and name. */
   folder: string;
   project: string;
+  /** What the session asks of the server. */
+  session?: SessionOptions;
   on_call(event: CallEvent): void;
   /** Connected; `again` when it was before. */
   on_connected(info: ServerInfo, again: boolean): void;
@@ -189,7 +191,8 @@ export class Glia {
   }
 
   async #open(): Promise<Session> {
-    const session = await open_session(this.#options.url, this.#options.project, this.#bindings, this.#options.on_call);
+    const { url, project, session: asked = {}, on_call } = this.#options;
+    const session = await open_session(url, project, this.#bindings, asked, on_call);
     this.#sessions.push(session);
     return session;
   }

@@ -21,6 +21,14 @@ export interface BindingInfo {
   type: "ai" | "vectorize";
 }
 
+/** What a session asks of the server, as docs/protocol-internal.md has it. */
+export interface SessionOptions {
+  /** Instead of the server's own. */
+  plan?: "paid" | "free";
+  /** The service's requests a minute. */
+  rate_limits?: boolean;
+}
+
 export interface Session {
   id: string;
   /** Where calls of these bindings are sent. */
@@ -40,12 +48,13 @@ export async function open_session(
   server: URL,
   project: string,
   bindings: ReadonlyMap<string, BindingInfo>,
+  options: SessionOptions,
   on_call: (event: CallEvent) => void,
 ): Promise<Session> {
   const registered = await fetch(new URL("/glia/v1/sessions", server), {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ account: "local", project, bindings: Object.fromEntries(bindings) }),
+    body: JSON.stringify({ account: "local", project, bindings: Object.fromEntries(bindings), ...options }),
     signal: AbortSignal.timeout(kOpenWithinMs),
   });
   if (!registered.ok) throw new Error(`POST /glia/v1/sessions answered ${registered.status}`);
