@@ -83,7 +83,7 @@ class Bench {
     const auto first = static_cast<std::size_t>(context - n);
     const kernels::Rows rows = {std::span(positions).subspan(first), std::span(sequences).subspan(first), tables};
     const Timing t = measure([&] {
-      d_.attention(tensor_of(*out, n, kHeads * kDim), tensor_of(*q, n, kHeads * kDim), *cache, 0, 0.125F, rows);
+      d_.attention(tensor_of(*out, n, kHeads * kDim), tensor_of(*q, n, kHeads * kDim), *cache, 0, {0.125F}, rows);
     });
     double positions_seen = 0;
     for (const std::int32_t p : rows.positions) positions_seen += p + 1;
@@ -175,8 +175,8 @@ int main(int argc, char** argv) {
   bench.attention("attention decode", 128, 1);
   bench.attention("attention decode", 2048, 1);
   bench.rows("rms_norm", 512, 576, [&](Tensor y, Tensor x) { device->rms_norm(y, x, {x.data, 1e-5F}); });
-  bench.rows("silu_gate", 512, 3072, [&](Tensor y, Tensor x) {
-    device->silu_gate({y.data, y.rows, y.cols / 2, y.stride}, x);
+  bench.rows("gate silu", 512, 3072, [&](Tensor y, Tensor x) {
+    device->gate({y.data, y.rows, y.cols / 2, y.stride}, x, glia::kernels::Gate::silu);
   });
   bench.report_loading();
   return 0;

@@ -16,6 +16,11 @@ std::span<const std::int32_t> pages_of(const Rows& rows, std::int64_t r) {
   return rows.page_tables[static_cast<std::size_t>(rows.sequences[static_cast<std::size_t>(r)])];
 }
 
+/// First position that the row at position length - 1 sees.
+std::int32_t first_seen(std::int32_t length, const AttentionOptions& options) {
+  return options.window > 0 ? std::max(0, length - options.window) : 0;
+}
+
 }  // namespace
 
 void CpuDevice::kv_write(KvCache& cache, std::int32_t layer, Tensor k, Tensor v, const Rows& rows) {
@@ -54,14 +59,16 @@ void CpuDevice::cut_attention(const Rows& rows, std::int32_t kv_heads, std::int3
 }
 
 void CpuDevice::attend(const AttentionTile& tile, int worker, Tensor out, Tensor q, const CpuKvCache& cache,
-                       std::int32_t layer, float scale, const Rows& rows) {
+                       std::int32_t layer, const AttentionOptions& options, const Rows& rows) {
   const std::int32_t dim = cache.shape().head_dim;
   const auto group = static_cast<std::int32_t>(q.cols / dim / cache.shape().kv_heads);
   AttentionTask task;
   task.kv = cache.view(layer, tile.kv_head);
   task.pages = pages_of(rows, tile.first_row).data();
   task.queries = tile.queries;
-  task.scale = scale;
+  task.scale = options.scale;
+  task.softcap = options.softcap;
+  task.has_sinks = options.sinks != nullptr;
   task.scratch = attention_scratch_[static_cast<std::size_t>(worker)].as<float>();
   for (std::int32_t i = 0; i < tile.queries; i++) {
     const std::int64_t r = tile.first_row + (tile.first_query + i) / group;
@@ -69,6 +76,8 @@ void CpuDevice::attend(const AttentionTile& tile, int worker, Tensor out, Tensor
     task.q[i] = row(q, r) + head * dim;
     task.out[i] = row(out, r) + head * dim;
     task.length[i] = rows.positions[static_cast<std::size_t>(r)] + 1;
+    task.first[i] = first_seen(task.length[i], options);
+    if (task.has_sinks) task.sink[i] = options.sinks[head];
   }
   if (cache.half()) {
     kernels_.attention_f16(task);
@@ -77,8 +86,8 @@ void CpuDevice::attend(const AttentionTile& tile, int worker, Tensor out, Tensor
   }
 }
 
-void CpuDevice::attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale,
-                          const Rows& rows) {
+void CpuDevice::attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer,
+                          const AttentionOptions& options, const Rows& rows) {
   const auto& c = static_cast<const CpuKvCache&>(cache);
   const std::int32_t dim = c.shape().head_dim;
   const std::int32_t kv_heads = c.shape().kv_heads;
@@ -88,13 +97,14 @@ void CpuDevice::attention(Tensor out, Tensor q, const KvCache& cache, std::int32
   for (PageBuffer& scratch : attention_scratch_) scratch.reserve(floats * sizeof(float));
 
   std::int64_t work = 0;
-  for (const std::int32_t position : rows.positions) work += (position + 1) * q.cols;
+  for (const std::int32_t position : rows.positions)
+    work += (position + 1 - first_seen(position + 1, options)) * q.cols;
   if (work <= kInlineAttention) {
-    for (const AttentionTile& tile : tiles_) attend(tile, 0, out, q, c, layer, scale, rows);
+    for (const AttentionTile& tile : tiles_) attend(tile, 0, out, q, c, layer, options, rows);
     return;
   }
   const auto n = static_cast<std::uint32_t>(tiles_.size());
-  pool_.for_each(n, [&](std::uint32_t i, int worker) { attend(tiles_[i], worker, out, q, c, layer, scale, rows); });
+  pool_.for_each(n, [&](std::uint32_t i, int worker) { attend(tiles_[i], worker, out, q, c, layer, options, rows); });
 }
 
 }  // namespace glia::kernels

@@ -62,11 +62,45 @@ void CpuDevice::rms_norm(Tensor out, Tensor x, Norm norm) {
   });
 }
 
-void CpuDevice::silu_gate(Tensor out, Tensor x) {
+void CpuDevice::head_norm(Tensor x, std::int32_t head_dim, Norm norm) {
+  assert(x.cols % head_dim == 0 && norm.weight != nullptr);
+  for_rows(x.rows, x.cols, [&](std::int64_t r, int) {
+    for (float* head = row(x, r); head < row(x, r) + x.cols; head += head_dim) {
+      kernels_.scale_row(head, head, head_dim, kernels_.rms_factor(head, head_dim, norm.eps), norm.weight);
+    }
+  });
+}
+
+void CpuDevice::layer_norm(Tensor out, Tensor x, const float* weight, const float* bias, float eps) {
+  assert(out.cols == x.cols && out.rows == x.rows);
+  for_rows(x.rows, x.cols,
+           [&](std::int64_t r, int) { kernels_.layer_norm(row(out, r), row(x, r), x.cols, weight, bias, eps); });
+}
+
+void CpuDevice::gate(Tensor out, Tensor x, Gate gate) {
   const std::int64_t half = x.cols / 2;
   assert(out.cols == half && out.rows == x.rows);
-  for_rows(x.rows, half,
-           [&](std::int64_t r, int) { kernels_.silu_gate(row(out, r), row(x, r), row(x, r) + half, half); });
+  const GateKernel kernel = kernels_.gates[static_cast<std::size_t>(gate)];
+  for_rows(x.rows, half, [&](std::int64_t r, int) { kernel(row(out, r), row(x, r), row(x, r) + half, half); });
+}
+
+void CpuDevice::activate(Tensor x, Gate gate) {
+  const GateKernel kernel = kernels_.gates[static_cast<std::size_t>(gate)];
+  for_rows(x.rows, x.cols, [&](std::int64_t r, int) { kernel(row(x, r), row(x, r), nullptr, x.cols); });
+}
+
+void CpuDevice::scale(Tensor x, float factor) {
+  for_rows(x.rows, x.cols, [&](std::int64_t r, int) { kernels_.scale(row(x, r), x.cols, factor); });
+}
+
+void CpuDevice::softcap(Tensor x, float cap) {
+  assert(cap > 0);
+  for_rows(x.rows, x.cols, [&](std::int64_t r, int) { kernels_.softcap(row(x, r), x.cols, cap); });
+}
+
+void CpuDevice::add(Tensor out, Tensor x) {
+  assert(out.cols == x.cols && out.rows == x.rows);
+  for_rows(x.rows, x.cols, [&](std::int64_t r, int) { kernels_.add(row(out, r), row(x, r), x.cols); });
 }
 
 const float* CpuDevice::angles(const Rope& rope, std::span<const std::int32_t> positions) {

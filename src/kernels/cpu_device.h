@@ -30,10 +30,16 @@ class CpuDevice final : public Device {
   void embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) override;
   void rms_norm(Tensor out, Tensor x, Norm norm) override;
   void matmul(Tensor out, const Matrix& w, Tensor x, Norm norm, bool accumulate, const float* bias) override;
-  void silu_gate(Tensor out, Tensor x) override;
+  void head_norm(Tensor x, std::int32_t head_dim, Norm norm) override;
+  void layer_norm(Tensor out, Tensor x, const float* weight, const float* bias, float eps) override;
+  void gate(Tensor out, Tensor x, Gate gate) override;
+  void activate(Tensor x, Gate gate) override;
+  void scale(Tensor x, float factor) override;
+  void softcap(Tensor x, float cap) override;
+  void add(Tensor out, Tensor x) override;
   void rope(Tensor x, std::int32_t head_dim, const Rope& rope, std::span<const std::int32_t> positions) override;
   void kv_write(KvCache& cache, std::int32_t layer, Tensor k, Tensor v, const Rows& rows) override;
-  void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale,
+  void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, const AttentionOptions& options,
                  const Rows& rows) override;
 
  private:
@@ -55,7 +61,7 @@ class CpuDevice final : public Device {
                 std::int64_t rows) const;
   void cut_attention(const Rows& rows, std::int32_t kv_heads, std::int32_t group);
   void attend(const AttentionTile& tile, int worker, Tensor out, Tensor q, const CpuKvCache& cache, std::int32_t layer,
-              float scale, const Rows& rows);
+              const AttentionOptions& options, const Rows& rows);
   const float* angles(const Rope& rope, std::span<const std::int32_t> positions);
 
   /// Elements below which waking other threads costs more than it saves.

@@ -102,6 +102,16 @@ struct Norm {
   float eps = 0;
 };
 
+/// silu: x sigmoid(x). gelu_tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. gelu: x (1 + erf(x / sqrt 2)) / 2.
+enum class Gate { silu, gelu_tanh, gelu };
+
+struct AttentionOptions {
+  float scale = 1;               ///< of q k^T
+  std::int32_t window = 0;       ///< a row at position p sees (p - window, p]; 0: all of [0, p]
+  float softcap = 0;             ///< a score s becomes softcap tanh(s / softcap); 0: stays
+  const float* sinks = nullptr;  ///< [heads], device memory: one more logit in the softmax's denominator; or null
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -125,16 +135,34 @@ class Device {
   /// left alone). x: [n, W.cols()], out: [n, W.rows()]. `bias`: [W.rows()] or null.
   virtual void matmul(Tensor out, const Matrix& w, Tensor x, Norm norm = {}, bool accumulate = false,
                       const float* bias = nullptr) = 0;
-  /// out[i, j] = silu(x[i, j]) * x[i, cols/2 + j] for j < cols/2. x: [n, 2f] (gate, up), out: [n, f].
-  virtual void silu_gate(Tensor out, Tensor x) = 0;
+  /// In place, every head of every row: x[j] *= norm.weight[j] / sqrt(mean_j(x[j]^2) + eps). x: [n, heads * head_dim],
+  /// norm.weight: [head_dim]
+  virtual void head_norm(Tensor x, std::int32_t head_dim, Norm norm) = 0;
+  /// out[i, j] = (x[i, j] - mean_i) / sqrt(variance_i + eps) * weight[j] + bias[j]. weight: [cols], bias: [cols] or
+  /// null, device memory. out may be x.
+  virtual void layer_norm(Tensor out, Tensor x, const float* weight, const float* bias, float eps) = 0;
+  /// out[i, j] = gate(x[i, j]) * x[i, cols/2 + j] for j < cols/2. x: [n, 2f] (gate, up), out: [n, f].
+  virtual void gate(Tensor out, Tensor x, Gate gate) = 0;
+  void silu_gate(Tensor out, Tensor x) { gate(out, x, Gate::silu); }
+  /// x = gate(x)
+  virtual void activate(Tensor x, Gate gate) = 0;
+  /// x *= factor
+  virtual void scale(Tensor x, float factor) = 0;
+  /// x = cap tanh(x / cap), cap > 0
+  virtual void softcap(Tensor x, float cap) = 0;
+  /// out += x
+  virtual void add(Tensor out, Tensor x) = 0;
   /// Rotates every head of every row in place. x: [n, heads * head_dim]
   virtual void rope(Tensor x, std::int32_t head_dim, const Rope& rope, std::span<const std::int32_t> positions) = 0;
   /// Stores k and v ([n, kv_heads * head_dim]) at the rows' places in `layer`.
   virtual void kv_write(KvCache& cache, std::int32_t layer, Tensor k, Tensor v, const Rows& rows) = 0;
-  /// Causal attention with grouped queries: head h reads kv head h / (heads / kv_heads); softmax(scale * q k^T) v.
-  /// out, q: [n, heads * head_dim]
-  virtual void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale,
-                         const Rows& rows) = 0;
+  /// Causal attention with grouped queries: head h reads kv head h / (heads / kv_heads); softmax(scale * q k^T) v, with
+  /// what the options add. out, q: [n, heads * head_dim]
+  virtual void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer,
+                         const AttentionOptions& options, const Rows& rows) = 0;
+  void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale, const Rows& rows) {
+    attention(out, q, cache, layer, AttentionOptions{scale}, rows);
+  }
 };
 
 struct CpuOptions {

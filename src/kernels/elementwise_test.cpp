@@ -79,23 +79,140 @@ TEST_P(Elementwise, RmsNorm) {
   }
 }
 
-/// exp 4 u, its sum, the quotient and the product one each; more where 1 + exp(-x) amplifies nothing: 8 u relative.
-TEST_P(Elementwise, SiluGate) {
-  for (const std::int64_t half : {1, 15, 16, 100, 1536}) {
-    auto x = test::random_floats(static_cast<std::size_t>(4 * half), 1, 8.0F);
-    x[0] = 60.0F;
-    if (half > 2) x[1] = -60.0F;
-    std::vector<float> results[2];
-    Device* const devices[2] = {device_.get(), reference_.get()};
-    for (int i = 0; i < 2; i++) {
-      const Owned in(*devices[i], 2, 2 * half, x);
-      const Owned out(*devices[i], 2, half);
-      devices[i]->silu_gate(out, in);
-      results[i] = out.values();
+/// x on both devices, changed by op; what the CPU made and what the reference made.
+struct Results {
+  std::vector<float> got, want;
+};
+template <class Op>
+Results on_both(Device& device, Device& reference, std::int64_t rows, std::int64_t cols, const std::vector<float>& x,
+                Op op) {
+  Results out;
+  for (Device* d : {&device, &reference}) {
+    const Owned in(*d, rows, cols, x);
+    op(*d, in);
+    (d == &device ? out.got : out.want) = in.values();
+  }
+  return out;
+}
+
+/// As RmsNorm, over one head.
+TEST_P(Elementwise, HeadNorm) {
+  for (const std::int64_t dim : {1, 10, 16, 36, 96, 256}) {
+    const std::vector<float> gain = test::random_floats(static_cast<std::size_t>(dim), 2);
+    const auto r = on_both(*device_, *reference_, 4, 3 * dim,
+                           test::random_floats(static_cast<std::size_t>(12 * dim), 1), [&](Device& d, Tensor x) {
+                             const Owned g(d, 1, dim, gain);
+                             d.head_norm(x.slice_cols(dim, 2 * dim), static_cast<std::int32_t>(dim), {g.data(), 1e-6F});
+                           });
+    const double relative = (static_cast<double>(dim) / 32 + 8) * kUnit;
+    for (std::size_t j = 0; j < r.got.size(); j++) {
+      ASSERT_NEAR(r.got[j], r.want[j], relative * std::fabs(static_cast<double>(r.want[j])) + 1e-38);
     }
-    for (std::size_t j = 0; j < results[0].size(); j++) {
-      ASSERT_NEAR(results[0][j], results[1][j], 8 * kUnit * std::fabs(static_cast<double>(results[1][j])) + 1e-30);
+  }
+}
+
+/// With u = 2^-24: the mean carries (cols / 16 + 5) u of the largest |x|, twice that where it is subtracted; the
+/// deviations' root as in RmsNorm; the weight's product and the bias' sum one each.
+TEST_P(Elementwise, LayerNorm) {
+  for (const std::int64_t cols : {1, 7, 16, 50, 384, 1000}) {
+    for (const bool with_bias : {true, false}) {
+      auto x = test::random_floats(static_cast<std::size_t>(3 * cols), 1);
+      for (float& v : x) v += 2.0F;  // a mean to take away
+      const auto weight = test::random_floats(static_cast<std::size_t>(cols), 2);
+      const auto bias = test::random_floats(static_cast<std::size_t>(cols), 3);
+      const auto r = on_both(*device_, *reference_, 3, cols, x, [&](Device& d, Tensor t) {
+        const Owned w(d, 1, cols, weight);
+        const Owned b(d, 1, cols, bias);
+        d.layer_norm(t, t, w.data(), with_bias ? b.data() : nullptr, 1e-5F);
+      });
+      const double sums = static_cast<double>(cols) / 16 + 8;
+      // Deviations of one column are zero: what is left of the mean's error is blown up by 1 / sqrt(eps).
+      const double factor = cols == 1 ? 400 : 3;
+      for (std::size_t j = 0; j < r.got.size(); j++) {
+        const double w = std::fabs(static_cast<double>(weight[j % static_cast<std::size_t>(cols)]));
+        ASSERT_NEAR(r.got[j], r.want[j], (2 * sums * factor * 6 * w + 4 * std::fabs(r.want[j])) * kUnit) << cols;
+      }
     }
+  }
+}
+
+/// exp 4 u, its sum, the quotient and the product one each; 1 + exp(-s) amplifies nothing: 8 u relative. gelu_tanh's s
+/// carries 7 u of itself, which exp(-s) turns into 7 |s| u. gelu's a carries 2 u and its square 5 u, and so erfc(a)
+/// 5 a^2 u = 2.5 x^2 u, and 12 u of
+/// its polynomial and products (as the baseline rounds them), times |x| / 2 at most.
+TEST_P(Elementwise, Gates) {
+  for (const Gate gate : {Gate::silu, Gate::gelu_tanh, Gate::gelu}) {
+    for (const std::int64_t half : {1, 15, 16, 100, 4000}) {
+      auto x = test::random_floats(static_cast<std::size_t>(4 * half), 1, half == 4000 ? 2.0F : 8.0F);
+      x[0] = 60.0F;
+      if (half > 3) x[1] = -60.0F, x[2] = 0.0F, x[3] = 1e-20F;
+      const auto allowed = [&](std::size_t j, float want) {
+        const auto cols = static_cast<std::size_t>(half);
+        const auto v = std::fabs(static_cast<double>(x[j / cols * 2 * cols + j % cols]));
+        const auto up = std::fabs(static_cast<double>(x[j / cols * 2 * cols + cols + j % cols]));
+        const double w = std::fabs(static_cast<double>(want));
+        if (gate == Gate::silu) return 8 * kUnit * w + 1e-30;
+        if (gate == Gate::gelu_tanh) return (8 + 7 * 1.6 * (v + 0.045 * v * v * v)) * kUnit * w + 1e-30;
+        return (4 * w + (12 + 2.5 * v * v) * v * up * std::erfc(v / std::sqrt(2.0)) / 2) * kUnit + 1e-30;
+      };
+      std::vector<float> results[2];
+      Device* const devices[2] = {device_.get(), reference_.get()};
+      for (int i = 0; i < 2; i++) {
+        const Owned in(*devices[i], 2, 2 * half, x);
+        const Owned out(*devices[i], 2, half);
+        devices[i]->gate(out, in, gate);
+        results[i] = out.values();
+      }
+      for (std::size_t j = 0; j < results[0].size(); j++) {
+        ASSERT_NEAR(results[0][j], results[1][j], allowed(j, results[1][j])) << half << " " << j;
+      }
+      // Alone: the same function, up = 1.
+      auto ones = x;
+      for (std::size_t j = 0; j < x.size(); j++) {
+        if (j / static_cast<std::size_t>(half) % 2 == 1) ones[j] = 1.0F;
+      }
+      const Owned gated(*device_, 2, 2 * half, ones);
+      const Owned out(*device_, 2, half);
+      device_->gate(out, gated, gate);
+      const Owned alone(*device_, 2, 2 * half, x);
+      const Tensor left = Tensor(alone).slice_cols(0, half);
+      device_->activate(left, gate);
+      const auto a = alone.values();
+      const auto b = out.values();
+      for (std::size_t j = 0; j < b.size(); j++) {
+        const auto cols = static_cast<std::size_t>(half);
+        ASSERT_EQ(a[j / cols * 2 * cols + j % cols], b[j]);
+        ASSERT_EQ(a[j / cols * 2 * cols + cols + j % cols], x[j / cols * 2 * cols + cols + j % cols]);
+      }
+    }
+  }
+}
+
+/// tanh 6 u (8 without fused multiply-add), 1 / cap and the products three more, relative at any size.
+TEST_P(Elementwise, Softcap) {
+  for (const float cap : {30.0F, 50.0F, 1.0F, 0.1F}) {
+    auto x = test::random_floats(333, 1, cap);
+    for (float& v : test::random_floats(300, 2, 1e-3F * cap)) x.push_back(v);
+    for (const float v : {0.0F, -0.0F, 1e-30F, 1e30F, -1e30F, INFINITY}) x.push_back(v);
+    const auto r = on_both(*device_, *reference_, 3, 213, x, [&](Device& d, Tensor t) { d.softcap(t, cap); });
+    for (std::size_t j = 0; j < x.size(); j++) {
+      ASSERT_NEAR(r.got[j], r.want[j], 11 * kUnit * std::fabs(static_cast<double>(r.want[j]))) << x[j];
+      ASSERT_LE(std::fabs(r.got[j]), cap);
+    }
+  }
+}
+
+/// One rounding each: equal.
+TEST_P(Elementwise, ScaleAndAdd) {
+  for (const std::int64_t cols : {1, 16, 37, 5000}) {
+    const auto x = test::random_floats(static_cast<std::size_t>(5 * cols), 1);
+    const auto y = test::random_floats(static_cast<std::size_t>(5 * cols), 2);
+    const auto r = on_both(*device_, *reference_, 5, cols, x, [&](Device& d, Tensor t) {
+      const Owned other(d, 5, cols, y);
+      d.scale(t, 0.3F);
+      d.add(t, other);
+    });
+    EXPECT_EQ(r.got, r.want);
   }
 }
 

@@ -49,13 +49,20 @@ inline constexpr int kScratchScores = kMaxQueries * (kAttentionBlock + kGroupRow
 struct AttentionTask {
   KvView kv;
   const std::int32_t* pages = nullptr;
-  int queries = 0;                        ///< at most KernelTable::queries
-  const float* q[kMaxQueries] = {};       ///< [head_dim]
-  float* out[kMaxQueries] = {};           ///< [head_dim]
-  std::int32_t length[kMaxQueries] = {};  ///< positions a query sees: [0, length)
+  int queries = 0;                       ///< at most KernelTable::queries
+  const float* q[kMaxQueries] = {};      ///< [head_dim]
+  float* out[kMaxQueries] = {};          ///< [head_dim]
+  std::int32_t first[kMaxQueries] = {};  ///< positions a query sees: [first, length), not empty
+  std::int32_t length[kMaxQueries] = {};
+  float sink[kMaxQueries] = {};  ///< one more logit of a query's denominator, where has_sinks
+  bool has_sinks = false;
+  float softcap = 0;  ///< 0: none
   float scale = 1;
   float* scratch = nullptr;  ///< of this task alone while it runs
 };
+
+/// out[j] = gate(x[j]) * up[j]; out[j] = gate(x[j]) where up is null. out may be x.
+using GateKernel = void (*)(float* out, const float* x, const float* up, std::int64_t n);
 
 struct KernelTable {
   int queries;                       ///< most queries in one AttentionTask
@@ -69,8 +76,15 @@ struct KernelTable {
   /// Row `lane` of a panel from scale_row(x); cols is a multiple of 32.
   void (*quantize_row)(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols,
                        float factor, const float* weight);
-  /// out[j] = silu(gate[j]) * up[j]
-  void (*silu_gate)(float* out, const float* gate, const float* up, std::int64_t n);
+  /// out[j] = (x[j] - mean) / sqrt(variance + eps) * weight[j] + bias[j]; bias may be null, out may be x.
+  void (*layer_norm)(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps);
+  const GateKernel* gates;  ///< by Gate
+  /// x[j] *= factor
+  void (*scale)(float* x, std::int64_t n, float factor);
+  /// x[j] = cap tanh(x[j] / cap)
+  void (*softcap)(float* x, std::int64_t n, float cap);
+  /// out[j] += x[j]
+  void (*add)(float* out, const float* x, std::int64_t n);
   /// Rotates one row's heads; cos_sin: cosines [dims / 2], then sines.
   void (*rope)(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t dims, bool interleaved,
                const float* cos_sin);

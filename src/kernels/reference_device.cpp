@@ -1,8 +1,10 @@
 // The device interface in plain float64 loops over exactly dequantised weights. What it computes is the definition that
 // every other device is tested against; it is slow on purpose.
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <numbers>
 #include <vector>
 
 #include "base/error.h"
@@ -79,6 +81,20 @@ std::vector<double> normalised(const float* x, std::int64_t n, const Norm& norm)
   return out;
 }
 
+double gated(Gate gate, double x) {
+  switch (gate) {
+    case Gate::silu:
+      return x / (1.0 + std::exp(-x));
+    case Gate::gelu_tanh:
+      return x / (1.0 + std::exp(-std::sqrt(8.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+    case Gate::gelu:
+      return x * std::erfc(-x / std::numbers::sqrt2) / 2.0;
+  }
+  return x;
+}
+
+double capped(double x, double cap) { return cap * std::tanh(x / cap); }
+
 std::span<const std::int32_t> table_of(const Rows& rows, std::size_t i) {
   return rows.page_tables[static_cast<std::size_t>(rows.sequences[i])];
 }
@@ -153,14 +169,52 @@ class ReferenceDevice final : public Device {
     }
   }
 
-  void silu_gate(Tensor out, Tensor x) override {
+  void head_norm(Tensor x, std::int32_t head_dim, Norm norm) override {
+    for (std::int64_t i = 0; i < x.rows; i++) {
+      for (std::int64_t head = 0; head < x.cols; head += head_dim) {
+        rms_norm({mutable_row(x, i) + head, 1, head_dim, head_dim}, {mutable_row(x, i) + head, 1, head_dim, head_dim},
+                 norm);
+      }
+    }
+  }
+
+  void layer_norm(Tensor out, Tensor x, const float* weight, const float* bias, float eps) override {
+    const auto n = static_cast<double>(x.cols);
+    for (std::int64_t i = 0; i < x.rows; i++) {
+      double mean = 0;
+      double variance = 0;
+      for (std::int64_t j = 0; j < x.cols; j++) mean += static_cast<double>(row(x, i)[j]) / n;
+      for (std::int64_t j = 0; j < x.cols; j++) variance += std::pow(static_cast<double>(row(x, i)[j]) - mean, 2) / n;
+      for (std::int64_t j = 0; j < x.cols; j++) {
+        const double y = (static_cast<double>(row(x, i)[j]) - mean) / std::sqrt(variance + static_cast<double>(eps));
+        const double shift = bias != nullptr ? static_cast<double>(bias[j]) : 0.0;
+        mutable_row(out, i)[j] = static_cast<float>(y * static_cast<double>(weight[j]) + shift);
+      }
+    }
+  }
+
+  void gate(Tensor out, Tensor x, Gate gate) override {
     const std::int64_t half = x.cols / 2;
     for (std::int64_t i = 0; i < x.rows; i++) {
       for (std::int64_t j = 0; j < half; j++) {
-        const auto gate = static_cast<double>(row(x, i)[j]);
         const auto up = static_cast<double>(row(x, i)[half + j]);
-        mutable_row(out, i)[j] = static_cast<float>(gate / (1.0 + std::exp(-gate)) * up);
+        mutable_row(out, i)[j] = static_cast<float>(gated(gate, static_cast<double>(row(x, i)[j])) * up);
       }
+    }
+  }
+
+  void activate(Tensor x, Gate gate) override {
+    for_each(x, [gate](double v) { return gated(gate, v); });
+  }
+  void scale(Tensor x, float factor) override {
+    for_each(x, [factor](double v) { return v * static_cast<double>(factor); });
+  }
+  void softcap(Tensor x, float cap) override {
+    for_each(x, [cap](double v) { return capped(v, static_cast<double>(cap)); });
+  }
+  void add(Tensor out, Tensor x) override {
+    for (std::int64_t i = 0; i < x.rows; i++) {
+      for (std::int64_t j = 0; j < x.cols; j++) mutable_row(out, i)[j] += row(x, i)[j];
     }
   }
 
@@ -197,7 +251,7 @@ class ReferenceDevice final : public Device {
     }
   }
 
-  void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale,
+  void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, const AttentionOptions& options,
                  const Rows& rows) override {
     const auto& c = static_cast<const ReferenceKvCache&>(cache);
     const std::int32_t dim = c.shape().head_dim;
@@ -206,29 +260,44 @@ class ReferenceDevice final : public Device {
     for (std::size_t i = 0; i < rows.positions.size(); i++) {
       for (std::int64_t head = 0; head < heads; head++) {
         attend(mutable_row(out, static_cast<std::int64_t>(i)) + head * dim,
-               row(q, static_cast<std::int64_t>(i)) + head * dim, c, layer, head / group, static_cast<double>(scale),
+               row(q, static_cast<std::int64_t>(i)) + head * dim, c, layer, head, head / group, options,
                table_of(rows, i), rows.positions[i]);
       }
     }
   }
 
  private:
-  static void attend(float* out, const float* q, const ReferenceKvCache& c, std::int32_t layer, std::int64_t kv_head,
-                     double scale, std::span<const std::int32_t> table, std::int32_t position) {
+  template <class Function>
+  static void for_each(Tensor x, Function function) {
+    for (std::int64_t i = 0; i < x.rows; i++) {
+      for (std::int64_t j = 0; j < x.cols; j++) {
+        float& v = mutable_row(x, i)[j];
+        v = static_cast<float>(function(static_cast<double>(v)));
+      }
+    }
+  }
+
+  static void attend(float* out, const float* q, const ReferenceKvCache& c, std::int32_t layer, std::int64_t head,
+                     std::int64_t kv_head, const AttentionOptions& options, std::span<const std::int32_t> table,
+                     std::int32_t position) {
     const std::int32_t dim = c.shape().head_dim;
-    std::vector<double> weights(static_cast<std::size_t>(position) + 1);
-    double most = -INFINITY;
-    for (std::int32_t p = 0; p <= position; p++) {
+    const std::int32_t first = options.window > 0 ? std::max(0, position - options.window + 1) : 0;
+    std::vector<double> scores(static_cast<std::size_t>(position - first) + 1);
+    const double sink = options.sinks != nullptr ? static_cast<double>(options.sinks[head]) : -INFINITY;
+    double most = sink;
+    for (std::int32_t p = first; p <= position; p++) {
       const float* k = c.key(c.offset(layer, table, p)) + kv_head * dim;
       double dot = 0;
       for (std::int32_t d = 0; d < dim; d++) dot += static_cast<double>(q[d]) * static_cast<double>(k[d]);
-      weights[static_cast<std::size_t>(p)] = dot * scale;
-      most = std::max(most, dot * scale);
+      double& score = scores[static_cast<std::size_t>(p - first)];
+      score = dot * static_cast<double>(options.scale);
+      if (options.softcap > 0) score = capped(score, static_cast<double>(options.softcap));
+      most = std::max(most, score);
     }
     std::vector<double> sum(static_cast<std::size_t>(dim));
-    double total = 0;
-    for (std::int32_t p = 0; p <= position; p++) {
-      const double w = std::exp(weights[static_cast<std::size_t>(p)] - most);
+    double total = std::exp(sink - most);
+    for (std::int32_t p = first; p <= position; p++) {
+      const double w = std::exp(scores[static_cast<std::size_t>(p - first)] - most);
       const float* v = c.value(c.offset(layer, table, p)) + kv_head * dim;
       total += w;
       for (std::int32_t d = 0; d < dim; d++) sum[static_cast<std::size_t>(d)] += w * static_cast<double>(v[d]);

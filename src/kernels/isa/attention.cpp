@@ -1,7 +1,7 @@
 // Causal attention of up to kQueries queries over one kv head's pages, by the online softmax: positions in blocks of
 // kAttentionBlock counted from 0, a running maximum, sum and weighted values per query. Everything a query's result
 // depends on is computed in an order fixed by absolute positions, so neither the tile, nor the batch, nor the page size
-// changes its bits.
+// changes its bits. A window starts a query in the middle of a block; what lies before it there weighs nothing.
 // Source: Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022 (blocking).
 #include GLIA_SIMD_HEADER
 
@@ -53,11 +53,13 @@ struct Running {
   float total = 0;      ///< sum of exp(score - most)
 };
 
-/// Turns the first `valid` scores of a block into weights exp(score - most), the others into 0. Returns the factor for
+/// Turns the scores [begin, valid) of a block into weights exp(score - most), the others into 0. Returns the factor for
 /// what was summed before.
-GLIA_INLINE float soften(float* scores, int valid, Running& running) {
+GLIA_INLINE float soften(float* scores, int begin, int valid, Running& running) {
+  const int whole = begin / 16 * 16;
+  for (int i = whole; i < begin; i++) scores[i] = running.most;  // finite, and no new maximum
   F most = set1(running.most);
-  for (int i = 0; i < valid; i += 16) {
+  for (int i = whole; i < valid; i += 16) {
     const F s = load(scores + i);
     most = max(most, valid - i >= 16 ? s : keep_first(s, valid - i, running.most));
   }
@@ -65,8 +67,9 @@ GLIA_INLINE float soften(float* scores, int valid, Running& running) {
   F total = zero();
   for (int i = 0; i < kAttentionBlock; i += 16) {
     F weight = zero();
-    if (i < valid) {
+    if (i < valid && i >= whole) {
       weight = exp(sub(load(scores + i), set1(next)));
+      if (i < begin) weight = mul(weight, keep_first(zero(), begin - i, 1.0F));
       if (valid - i < 16) weight = keep_first(weight, valid - i, 0.0F);
     }
     store(scores + i, weight);
@@ -140,23 +143,29 @@ void tile(const AttentionTask& task) {
   float* scores = queries + cols * kMaxQueries;
   float* sums = scores + kScoreStride * kMaxQueries;
   std::int32_t length = 0;
+  std::int32_t begin = task.first[0];
   Running running[Q];
   for (int q = 0; q < Q; q++) {
     if (task.length[q] > length) length = task.length[q];
+    if (task.first[q] < begin) begin = task.first[q];
+    if (task.has_sinks) running[q] = {task.sink[q], 1.0F};  // a position seen before all others, of no value
     for (std::int32_t d = 0; d < dim; d++) queries[d * kMaxQueries + q] = task.q[q][d] * task.scale;
     for (std::int32_t c = 0; c < cols; c++) sums[q * cols + c] = 0;
   }
-  for (std::int32_t first = 0; first < length; first += kAttentionBlock) {
+  for (std::int32_t first = begin / kAttentionBlock * kAttentionBlock; first < length; first += kAttentionBlock) {
     const std::int32_t n = length - first < kAttentionBlock ? length - first : kAttentionBlock;
     score<Element, Q>(task, queries, scores, first, n);
     for (int q = 0; q < Q; q++) {
       std::int32_t valid = task.length[q] - first;
       if (valid > n) valid = n;
-      if (valid <= 0) {
+      std::int32_t from = task.first[q] - first;
+      if (from < 0) from = 0;
+      if (valid <= from) {
         for (int i = 0; i < kAttentionBlock; i += 16) store(scores + q * kScoreStride + i, zero());
         continue;
       }
-      const F factor = set1(soften(scores + q * kScoreStride, valid, running[q]));
+      if (task.softcap > 0) softcap(scores + q * kScoreStride, valid, task.softcap);
+      const F factor = set1(soften(scores + q * kScoreStride, from, valid, running[q]));
       for (std::int32_t c = 0; c < cols; c += 16) store(sums + q * cols + c, mul(load(sums + q * cols + c), factor));
     }
     weigh<Element, Q>(task, scores, sums, first, n);

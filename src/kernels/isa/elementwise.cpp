@@ -1,23 +1,13 @@
-// Rows: RMS norm, quantisation to two int8 planes, gated activation, rotary positions, conversion.
+// Rows: norms, quantisation to two int8 planes, rotary positions, conversion, sums and factors.
 #include GLIA_SIMD_HEADER
 
 #include "kernels/isa/exp.h"
+#include "kernels/isa/partial.h"
 #include "kernels/isa/rows.h"
 #include "kernels/kernel_table.h"
 
 namespace glia::kernels::GLIA_ISA {
 namespace {
-
-GLIA_INLINE F load_some(const float* p, std::int64_t n) {
-  return n >= 16 ? load(p) : load_first(p, static_cast<int>(n));
-}
-GLIA_INLINE void store_some(float* p, F v, std::int64_t n) {
-  if (n >= 16) {
-    store(p, v);
-  } else {
-    store_first(p, v, static_cast<int>(n));
-  }
-}
 
 /// x * factor * weight, or x where there is no weight.
 GLIA_INLINE F scaled(F x, F factor, const float* weight, std::int64_t j, std::int64_t n) {
@@ -78,11 +68,33 @@ void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const floa
   }
 }
 
-void silu_gate(float* out, const float* gate, const float* up, std::int64_t n) {
+void layer_norm(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps) {
+  F sums = zero();
+  for (std::int64_t j = 0; j < cols; j += 16) sums = add(sums, load_some(x + j, cols - j));
+  const F mean = set1(sum(sums) / static_cast<float>(cols));
+  F squares = zero();
+  for (std::int64_t j = 0; j < cols; j += 16) {
+    F d = sub(load_some(x + j, cols - j), mean);
+    if (cols - j < 16) d = keep_first(d, static_cast<int>(cols - j), 0.0F);
+    squares = fma(d, d, squares);
+  }
+  const F factor = set1(1.0F / __builtin_sqrtf(sum(squares) / static_cast<float>(cols) + eps));
+  for (std::int64_t j = 0; j < cols; j += 16) {
+    const std::int64_t n = cols - j;
+    F y = mul(mul(sub(load_some(x + j, n), mean), factor), load_some(weight + j, n));
+    if (bias != nullptr) y = add(y, load_some(bias + j, n));
+    store_some(out + j, y, n);
+  }
+}
+
+void scale(float* x, std::int64_t n, float factor) {
+  const F f = set1(factor);
+  for (std::int64_t j = 0; j < n; j += 16) store_some(x + j, mul(load_some(x + j, n - j), f), n - j);
+}
+
+void add_row(float* out, const float* x, std::int64_t n) {
   for (std::int64_t j = 0; j < n; j += 16) {
-    const F g = load_some(gate + j, n - j);
-    const F silu = div(g, add(set1(1.0F), exp(sub(zero(), g))));
-    store_some(out + j, mul(silu, load_some(up + j, n - j)), n - j);
+    store_some(out + j, add(load_some(out + j, n - j), load_some(x + j, n - j)), n - j);
   }
 }
 

@@ -1,4 +1,4 @@
-// exp on the SIMD vocabulary included before this file.
+// exp and expm1 on the SIMD vocabulary included before this file.
 #pragma once
 
 namespace glia::kernels::GLIA_ISA {
@@ -24,6 +24,26 @@ GLIA_INLINE F exp(F x) {
   p = fma(p, r, set1(1.0F));
   p = fma(p, r, set1(1.0F));
   return mul(p, float_bits(shift_left<23>(add(n, set1_int(127)))));
+}
+
+/// exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1), n and r as above, exp(r) - 1 by the same series without its 1. 2^n - 1 is
+/// exact for |n| <= 24, and the sum is at least 0.4 of its larger term: below 4 u with FMA, 6 u without, relative, down
+/// to x = 0. x is clamped to [-30, 30].
+GLIA_INLINE F expm1(F x) {
+  const F clamped = max(set1(-30.0F), min(set1(30.0F), x));
+  const I n = round(mul(clamped, set1(0x1.715476p+0F)));
+  const F nf = to_float(n);
+  F r = negated_fma(nf, set1(0x1.62e4p-1F), clamped);
+  r = negated_fma(nf, set1(0x1.7f7d1cp-20F), r);
+  F p = set1(1.0F / 5040);
+  p = fma(p, r, set1(1.0F / 720));
+  p = fma(p, r, set1(1.0F / 120));
+  p = fma(p, r, set1(1.0F / 24));
+  p = fma(p, r, set1(1.0F / 6));
+  p = fma(p, r, set1(0.5F));
+  p = fma(mul(p, r), r, r);
+  const F power = float_bits(shift_left<23>(add(n, set1_int(127))));
+  return fma(power, p, sub(power, set1(1.0F)));
 }
 
 }  // namespace glia::kernels::GLIA_ISA
