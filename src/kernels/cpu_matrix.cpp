@@ -238,6 +238,7 @@ std::uint64_t checked_rows(const tensor::View& view, std::uint64_t cols) {
 std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, ThreadPool& pool) {
   if (views.empty()) refuse("a weight matrix has no parts");
   auto matrix = std::make_unique<CpuMatrix>();
+  std::size_t bytes = 0;
   matrix->cols_ = static_cast<std::int64_t>(views[0].cols());
   for (const tensor::View& view : views) {
     Part part;
@@ -249,11 +250,19 @@ std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, 
     if (!with_packer(part.type, [&](auto packer) { packer.lay_out(part, matrix->cols_); })) {
       refuse("weights of type " + std::string(tensor::info(part.type).name) + " cannot be multiplied");
     }
-    part.data = PageBuffer(part.group_bytes * static_cast<std::size_t>(part.groups));
+    const std::size_t part_bytes = part.group_bytes * static_cast<std::size_t>(part.groups);
+    if (part_bytes > SIZE_MAX / 2 - bytes) refuse("stacked weights are too large");
+    bytes += part_bytes;
     matrix->rows_ += part.rows;
     matrix->groups_ += part.groups;
     (tensor::info(part.type).block > 1 ? matrix->has_quantised_ : matrix->has_float_) = true;
-    matrix->parts_.push_back(std::move(part));
+    matrix->parts_.push_back(part);
+  }
+  matrix->data_ = PageBuffer(bytes);
+  std::uint8_t* next = matrix->data_.data();
+  for (Part& part : matrix->parts_) {
+    part.data = next;
+    next += part.group_bytes * static_cast<std::size_t>(part.groups);
   }
   for (std::size_t i = 0; i < views.size(); i++) {
     const Part& part = matrix->parts_[i];
@@ -261,7 +270,7 @@ std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, 
     const std::uint64_t row_bytes = tensor::row_bytes(part.type, views[0].cols());
     with_packer(part.type, [&](auto packer) {
       pool.for_each(static_cast<std::uint32_t>(part.groups), [&](std::uint32_t g, int) {
-        std::uint8_t* group = part.data.data() + g * part.group_bytes;
+        std::uint8_t* group = part.group(g);
         const std::int64_t first = std::int64_t{g} * kGroupRows;
         const auto rows = static_cast<int>(std::min<std::int64_t>(kGroupRows, part.rows - first));
         for (int r = 0; r < rows; r++) {
@@ -272,12 +281,6 @@ std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, 
     });
   }
   return matrix;
-}
-
-std::size_t CpuMatrix::bytes() const {
-  std::size_t sum = 0;
-  for (const Part& part : parts_) sum += part.data.bytes();
-  return sum;
 }
 
 void CpuMatrix::read_row(std::int64_t row, float* out) const {

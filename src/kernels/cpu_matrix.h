@@ -25,16 +25,16 @@ class CpuMatrix final : public Matrix {
     std::int64_t groups = 0;  ///< of 16 rows
     std::size_t group_bytes = 0;
     std::size_t scale_offset = 0;  ///< within a group
-    PageBuffer data;
+    std::uint8_t* data = nullptr;  ///< in the matrix' memory
 
-    const std::uint8_t* group(std::int64_t g) const { return data.data() + static_cast<std::size_t>(g) * group_bytes; }
+    std::uint8_t* group(std::int64_t g) const { return data + static_cast<std::size_t>(g) * group_bytes; }
   };
 
   static std::unique_ptr<CpuMatrix> pack(std::span<const tensor::View> parts, ThreadPool& pool);
 
   std::int64_t rows() const override { return rows_; }
   std::int64_t cols() const override { return cols_; }
-  std::size_t bytes() const override;
+  std::size_t bytes() const override { return data_.bytes(); }
 
   std::int64_t groups() const { return groups_; }
   const std::vector<Part>& parts() const { return parts_; }
@@ -51,6 +51,7 @@ class CpuMatrix final : public Matrix {
   bool has_quantised_ = false;
   bool has_float_ = false;
   std::vector<Part> parts_;
+  PageBuffer data_;  ///< one for all parts: a stack of a hundred small experts still lies in huge pages
 };
 
 }  // namespace glia::kernels
