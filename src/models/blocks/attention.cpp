@@ -4,11 +4,11 @@ namespace glia::models {
 
 using kernels::Tensor;
 
-void AttentionBlock::forward(Step& step, std::int32_t layer, const kernels::Rope& rope, Tensor hidden,
-                             RowRange wanted) const {
+void AttentionBlock::forward(Step& step, std::int32_t layer, const kernels::Rope& rope, Tensor out, Tensor x,
+                             const kernels::Norm& norm, RowRange wanted, bool accumulate) const {
   const auto start = step.arena.mark();
-  const Tensor qkv = step.arena.take(hidden.rows, shape_.qkv_cols());
-  step.device.matmul(qkv, *weights_.qkv, hidden, {weights_.norm.data(), weights_.norm_eps});
+  const Tensor qkv = step.arena.take(x.rows, shape_.qkv_cols());
+  step.device.matmul(qkv, *weights_.qkv, x, norm);
   // Queries and keys lie side by side and turn by the same angles.
   step.device.rope(qkv.slice_cols(0, shape_.q_cols() + shape_.kv_cols()), shape_.head_dim, rope, step.rows.positions);
   const Tensor k = qkv.slice_cols(shape_.q_cols(), shape_.kv_cols());
@@ -21,18 +21,16 @@ void AttentionBlock::forward(Step& step, std::int32_t layer, const kernels::Rope
                              step.rows.page_tables};
     const Tensor q = qkv.slice_cols(0, shape_.q_cols()).slice_rows(wanted.first, wanted.count);
     const Tensor mixed = step.arena.take(wanted.count, shape_.q_cols());
-    step.device.attention(mixed, q, step.cache, layer, shape_.scale, rows);
-    step.device.matmul(hidden.slice_rows(wanted.first, wanted.count), *weights_.out, mixed, {}, /*accumulate=*/true);
+    step.device.attention(mixed, q, step.cache, layer, {.scale = shape_.scale}, rows);
+    step.device.matmul(out, *weights_.out, mixed, {}, accumulate);
   }
   step.arena.rewind(start);
 }
 
-std::int64_t AttentionBlock::scratch_floats(const AttentionShape& shape, std::int64_t n) {
-  return Arena::floats(n, shape.qkv_cols()) + Arena::floats(n, shape.q_cols());
+std::int64_t AttentionBlock::scratch_floats(std::int64_t n) const {
+  return Arena::floats(n, shape_.qkv_cols()) + Arena::floats(n, shape_.q_cols());
 }
 
-std::size_t AttentionBlock::bytes() const {
-  return weights_.norm.bytes() + weights_.qkv->bytes() + weights_.out->bytes();
-}
+std::size_t AttentionBlock::bytes() const { return weights_.qkv->bytes() + weights_.out->bytes(); }
 
 }  // namespace glia::models

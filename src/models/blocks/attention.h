@@ -1,5 +1,5 @@
-// Pre-normalised causal self-attention with grouped queries, rotary positions and paged keys and values:
-//   h += W_o attention(rope(W_q n), rope(W_k n), W_v n),  n = rms_norm(h)
+// Causal self-attention with grouped queries, rotary positions and paged keys and values:
+//   W_o attention(rope(W_q x), rope(W_k x), W_v x)
 // W_q, W_k and W_v are one stacked matrix [(heads + 2 kv_heads) * head_dim, hidden].
 // Ownership: owns its weights, borrows the rotary table. Thread rule: one forward at a time.
 #pragma once
@@ -25,8 +25,6 @@ struct AttentionShape {
 };
 
 struct AttentionWeights {
-  DeviceVector norm;  ///< [hidden]
-  float norm_eps = 0;
   std::unique_ptr<kernels::Matrix> qkv;  ///< [qkv_cols, hidden]
   std::unique_ptr<kernels::Matrix> out;  ///< [hidden, q_cols]
 };
@@ -35,12 +33,13 @@ class AttentionBlock {
  public:
   AttentionBlock(const AttentionShape& shape, AttentionWeights weights) : shape_(shape), weights_(std::move(weights)) {}
 
-  /// Writes keys and values of every row of `hidden` [n, hidden] to `layer`, and adds the attention's output to the
-  /// rows of `wanted`, the others keep what they held.
-  void forward(Step& step, std::int32_t layer, const kernels::Rope& rope, kernels::Tensor hidden,
-               RowRange wanted) const;
+  /// Writes keys and values of every row of `x` [n, hidden] to `layer`; for the rows of `wanted` alone,
+  /// out = attention(x), or out += attention(x) with `accumulate`. x is RMS-normalised first where norm.weight is set.
+  /// out: [wanted.count, hidden]; it may be rows of x.
+  void forward(Step& step, std::int32_t layer, const kernels::Rope& rope, kernels::Tensor out, kernels::Tensor x,
+               const kernels::Norm& norm, RowRange wanted, bool accumulate) const;
   /// Arena floats that forward() takes for n rows.
-  static std::int64_t scratch_floats(const AttentionShape& shape, std::int64_t n);
+  std::int64_t scratch_floats(std::int64_t n) const;
   std::size_t bytes() const;
 
  private:

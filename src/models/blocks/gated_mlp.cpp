@@ -4,22 +4,20 @@ namespace glia::models {
 
 using kernels::Tensor;
 
-void GatedMlpBlock::forward(Step& step, Tensor hidden) const {
+void GatedMlpBlock::forward(Step& step, Tensor out, Tensor x, const kernels::Norm& norm, bool accumulate) const {
   const auto start = step.arena.mark();
-  const Tensor gate_up = step.arena.take(hidden.rows, weights_.gate_up->rows());
-  const Tensor gated = step.arena.take(hidden.rows, weights_.down->cols());
-  step.device.matmul(gate_up, *weights_.gate_up, hidden, {weights_.norm.data(), weights_.norm_eps});
-  step.device.silu_gate(gated, gate_up);
-  step.device.matmul(hidden, *weights_.down, gated, {}, /*accumulate=*/true);
+  const Tensor gate_up = step.arena.take(x.rows, 2 * std::int64_t{ff_});
+  const Tensor gated = step.arena.take(x.rows, ff_);
+  step.device.matmul(gate_up, *weights_.gate_up, x, norm);
+  step.device.gate(gated, gate_up, kernels::Gate::silu);
+  step.device.matmul(out, *weights_.down, gated, {}, accumulate);
   step.arena.rewind(start);
 }
 
-std::int64_t GatedMlpBlock::scratch_floats(std::int64_t ff, std::int64_t n) {
-  return Arena::floats(n, 2 * ff) + Arena::floats(n, ff);
+std::int64_t GatedMlpBlock::scratch_floats(std::int64_t n) const {
+  return Arena::floats(n, 2 * std::int64_t{ff_}) + Arena::floats(n, ff_);
 }
 
-std::size_t GatedMlpBlock::bytes() const {
-  return weights_.norm.bytes() + weights_.gate_up->bytes() + weights_.down->bytes();
-}
+std::size_t GatedMlpBlock::bytes() const { return weights_.gate_up->bytes() + weights_.down->bytes(); }
 
 }  // namespace glia::models

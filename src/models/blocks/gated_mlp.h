@@ -1,35 +1,29 @@
-// Pre-normalised gated feed-forward:  h += W_down (silu(W_gate n) * W_up n),  n = rms_norm(h)
+// Gated feed-forward:  W_down (silu(W_gate x) * W_up x)
 // W_gate and W_up are one stacked matrix [2 ff, hidden].
-// Ownership: owns its weights. Thread rule: one forward at a time.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 
-#include "kernels/device.h"
-#include "models/blocks/step.h"
-#include "models/blocks/weight_binder.h"
+#include "models/blocks/feed_forward.h"
 
 namespace glia::models {
 
 struct GatedMlpWeights {
-  DeviceVector norm;  ///< [hidden]
-  float norm_eps = 0;
   std::unique_ptr<kernels::Matrix> gate_up;  ///< [2 ff, hidden]
   std::unique_ptr<kernels::Matrix> down;     ///< [hidden, ff]
 };
 
-class GatedMlpBlock {
+class GatedMlpBlock final : public FeedForward {
  public:
-  explicit GatedMlpBlock(GatedMlpWeights weights) : weights_(std::move(weights)) {}
+  GatedMlpBlock(std::int32_t ff, GatedMlpWeights weights) : ff_(ff), weights_(std::move(weights)) {}
 
-  /// hidden: [n, hidden], added to in place.
-  void forward(Step& step, kernels::Tensor hidden) const;
-  /// Arena floats that forward() takes for n rows.
-  static std::int64_t scratch_floats(std::int64_t ff, std::int64_t n);
-  std::size_t bytes() const;
+  void forward(Step& step, kernels::Tensor out, kernels::Tensor x, const kernels::Norm& norm,
+               bool accumulate) const override;
+  std::int64_t scratch_floats(std::int64_t n) const override;
+  std::size_t bytes() const override;
 
  private:
+  std::int32_t ff_;
   GatedMlpWeights weights_;
 };
 

@@ -15,6 +15,7 @@ struct RopeParameters {
   double theta = 10000.0;
   RopeScaling scaling = RopeScaling::none;
   double factor = 1.0;
+  float attention_factor = 1.0F;  ///< multiplies cos and sin
   // llama3 only: wavelengths shorter than original_context / high_freq_factor stay, longer than original_context /
   // low_freq_factor are divided by `factor`, between the two blends.
   double low_freq_factor = 1.0;

@@ -1,13 +1,14 @@
-// Bounds and cross-checks shared by the two config readers. Internal to this folder.
+// Bounds and cross-checks shared by every reader of a configuration.
+// Errors: glia::Error(model_unavailable) naming the field.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "models/llama/config.h"
+#include "models/decoder/config.h"
 
-namespace glia::models::llama {
+namespace glia::models::decoder {
 
 // Far above any published model; every product of three of them fits in 63 bits.
 inline constexpr std::uint64_t kMostVocab = 1U << 22;
@@ -25,4 +26,4 @@ double number_within(double value, double least, double most, std::string_view f
 /// What must hold between the fields, whatever file they came from.
 void check_config(const Config& config);
 
-}  // namespace glia::models::llama
+}  // namespace glia::models::decoder

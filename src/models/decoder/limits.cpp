@@ -1,8 +1,8 @@
-#include "models/llama/config_limits.h"
+#include "models/decoder/limits.h"
 
 #include "base/error.h"
 
-namespace glia::models::llama {
+namespace glia::models::decoder {
 
 void refuse(const std::string& what) { throw Error(ErrorCode::model_unavailable, what); }
 
@@ -29,9 +29,17 @@ void check_config(const Config& c) {
   if (static_cast<std::uint64_t>(c.heads) * static_cast<std::uint64_t>(c.head_dim) > kMostWidth) {
     refuse("attention heads of " + std::to_string(c.heads) + " x " + std::to_string(c.head_dim) + " are too wide");
   }
-  number_within(static_cast<double>(c.norm_eps), 1e-12, 1.0, "the RMS norm's epsilon");
-  number_within(c.rope.theta, 1.0, 1e12, "the rotary theta");
-  number_within(c.rope.factor, 1e-3, 1e6, "the rotary scaling factor");
+  if (c.rope_dims < 2 || c.rope_dims > c.head_dim || c.rope_dims % 2 != 0) {
+    refuse("a head's " + std::to_string(c.rope_dims) + " rotated dimensions are odd or not within its " +
+           std::to_string(c.head_dim));
+  }
+  number_within(static_cast<double>(c.norm_eps), 1e-12, 1.0, "the norm's epsilon");
+  for (const RopeSpec& rope : c.ropes) {
+    number_within(rope.parameters.theta, 1.0, 1e12, "the rotary theta");
+    number_within(rope.parameters.factor, 1e-3, 1e6, "the rotary scaling factor");
+    number_within(static_cast<double>(rope.parameters.attention_factor), 1e-3, 1e3, "the rotary attention factor");
+    for (const float d : rope.divisors) number_within(static_cast<double>(d), 1e-3, 1e6, "a rotary divisor");
+  }
 }
 
-}  // namespace glia::models::llama
+}  // namespace glia::models::decoder

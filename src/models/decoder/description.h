@@ -1,0 +1,21 @@
+// What a family's reader makes of a file: the computation and where its weights lie.
+// Thread rule: values.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "models/decoder/config.h"
+#include "models/decoder/names.h"
+
+namespace glia::models::decoder {
+
+struct Description {
+  std::string architecture;  ///< as the file calls it, e.g. "llama"
+  Config config;
+  Names names;
+  /// Tensors that may stand in the file and are rightly not used.
+  std::vector<std::string> unused;
+};
+
+}  // namespace glia::models::decoder
