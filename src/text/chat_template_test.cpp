@@ -55,6 +55,20 @@ std::vector<std::string> template_names() {
   return {names.begin(), names.end()};
 }
 
+TEST(ChatTemplate, ManyPublishedTemplatesMeetEveryKindOfConversation) {
+  const json::object cases = parse_json(read_golden("text_templates/cases.json")).at("cases").as_object();
+  int published = 0;
+  for (const std::string& name : template_names()) {
+    const json::object golden = parse_json(read_golden("text_templates/" + name + ".json")).at("cases").as_object();
+    for (const auto& [kind, given] : cases) EXPECT_TRUE(golden.contains(kind)) << name << " without " << kind;
+    published += name.starts_with("own-") ? 0 : 1;
+  }
+  EXPECT_GE(published, 50);
+  for (const char* kind : {"plain", "system", "tools", "simple_tools", "tool_call", "simple_result", "reasoning"}) {
+    EXPECT_TRUE(cases.contains(kind));
+  }
+}
+
 class TemplateGolden : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(TemplateGolden, PromptsAreThoseOfTransformers) {

@@ -61,6 +61,12 @@ TOOLS = [
     {"type": "function", "function": {"name": "now", "description": "The time", "strict": True,
                                       "parameters": {"type": "object", "properties": {}}}},
 ]
+# Without types in a list, which some families' own templates cannot read.
+SIMPLE_TOOLS = [{"type": "function", "function": {
+    "name": "get_weather", "description": "Weather of a place",
+    "parameters": {"type": "object", "properties": {
+        "place": {"type": "string", "description": "City"},
+        "days": {"type": "integer", "description": "How many days"}}, "required": ["place"]}}}]
 ARGUMENTS = {"place": "Zürich, CH", "days": 2, "at": [0.5, 10, 1e20, 1e-7], "fine": True, "none": None,
              "nested": {"a": ["x", {"b": ""}]}}
 
@@ -102,6 +108,17 @@ CASES = {
         RESULT, {"role": "tool", "tool_call_id": "call67890", "name": "now", "content": "12:00"}], "tools": TOOLS},
     "reasoning": {"messages": [USER, {"role": "assistant", "reasoning_content": "6*7\n=42", "content": "42."}, AGAIN]},
     "thought": {"messages": [USER, {"role": "assistant", "content": "<think>\n6*7 is 42\n</think>\n\n42."}, AGAIN]},
+    "thinking_field": {"messages": [SYSTEM, USER, {"role": "assistant", "thinking": "6*7=42", "content": "42."}, AGAIN]},
+    "reasoning_no_prompt": {"messages": [SYSTEM, USER, {"role": "assistant", "reasoning_content": "6*7\n=42",
+                                                        "content": "42."}], "add_generation_prompt": False},
+    "simple_tools": {"messages": [SYSTEM, USER], "tools": SIMPLE_TOOLS},
+    "simple_call": {"messages": [USER, call({"place": "Bern"}, content=""), RESULT], "tools": SIMPLE_TOOLS},
+    "simple_result": {"messages": [SYSTEM, USER, call({"place": "Bern"}), RESULT, ANSWER], "tools": SIMPLE_TOOLS,
+                      "add_generation_prompt": False},
+    "reasoning_call": {"messages": [USER, call({"place": "Bern"}, reasoning_content="Look it up.", content=""), RESULT],
+                       "tools": SIMPLE_TOOLS},
+    "thinking": {"messages": [SYSTEM, USER], "extra": {"enable_thinking": True, "thinking": True,
+                                                       "reasoning_effort": "high"}},
     "no_thinking": {"messages": [USER], "extra": {"enable_thinking": False, "thinking": False}},
 }
 

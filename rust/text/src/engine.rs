@@ -31,6 +31,53 @@ impl std::error::Error for Raised {}
 /// What `+` calls (see `program`); no variable can have this name.
 pub const PLUS: &str = "+";
 
+/// What `%` calls.
+pub const PERCENT: &str = "%";
+
+/// Python's `a % b`: texts are formats, and a remainder has the sign of `b`.
+fn percent(state: &mut State, a: &Value, b: &Value) -> Result<Value, Error> {
+    if a.as_str().is_some() {
+        let mut args = vec![a.clone()];
+        if b.is_tuple() {
+            args.extend(b.try_iter()?);
+        } else if b.kind() == ValueKind::Map {
+            let mut entries = Vec::new();
+            for key in b.try_iter()?.checked() {
+                let key = key?;
+                entries.push((key.to_string(), b.get_item(&key)?));
+            }
+            args.push(Kwargs::from_iter(entries).into());
+        } else {
+            args.push(b.clone());
+        }
+        return state.apply_filter("format", &args);
+    }
+    let zero = || Error::new(ErrorKind::InvalidOperation, "modulo by zero");
+    if let (Some(x), Some(y)) = (whole(a), whole(b)) {
+        let rest = x.checked_rem(y).ok_or_else(zero)?;
+        let rest = if rest != 0 && (rest < 0) != (y < 0) { rest + y } else { rest };
+        return Ok(i64::try_from(rest).map_or(Value::from(rest), Value::from));
+    }
+    if is_number(a) && is_number(b) {
+        let (x, y) = (number(a)?, number(b)?);
+        if y == 0.0 {
+            return Err(zero());
+        }
+        let rest = x % y;
+        return Ok(Value::from(if rest != 0.0 && (rest < 0.0) != (y < 0.0) { rest + y } else { rest }));
+    }
+    let what = format!("unsupported operand types for %: {} and {}", a.kind(), b.kind());
+    Err(Error::new(ErrorKind::InvalidOperation, what))
+}
+
+fn is_number(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Number | ValueKind::Bool)
+}
+
+fn whole(value: &Value) -> Option<i128> {
+    Some(value).filter(|v| is_number(v) && !is_float(v)).and_then(|v| i128::try_from(v.clone()).ok())
+}
+
 /// Python's `a + b`.
 fn plus(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     if let (Some(left), Some(right)) = (a.as_str(), b.as_str()) {
@@ -52,9 +99,7 @@ fn plus(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
         let items: Vec<Value> = a.try_iter()?.checked().chain(b.try_iter()?.checked()).collect::<Result<_, _>>()?;
         return Ok(if a.is_tuple() { Value::from(Tuple::from(items)) } else { Value::from(items) });
     }
-    let is_number = |value: &Value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool);
     if is_number(a) && is_number(b) {
-        let whole = |value: &Value| i128::try_from(value.clone()).ok().filter(|_| !is_float(value));
         let sum = match (whole(a), whole(b)) {
             (Some(x), Some(y)) => x.checked_add(y).map(|sum| i64::try_from(sum).map_or(Value::from(sum), Value::from)),
             _ => Some(Value::from(number(a)? + number(b)?)),
@@ -96,6 +141,7 @@ pub fn environment() -> Environment<'static> {
         None => python_str(state, value).map(Value::from),
     });
     environment.add_filter("trim", trim);
+    environment.add_filter("indent", indent);
     environment.add_filter("int", int);
     environment.add_filter("float", float);
     environment.add_filter("wordcount", |text: &str| {
@@ -114,6 +160,7 @@ pub fn environment() -> Environment<'static> {
         value.kind() == ValueKind::Plain || value.as_object().is_some_and(|o| o.type_name().ends_with("::Macro"))
     });
     environment.add_function(PLUS, plus);
+    environment.add_function(PERCENT, percent);
     environment.add_function("dict", dict);
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
@@ -193,6 +240,45 @@ fn trim(state: &State, value: &Value, chars: Option<String>) -> Result<Value, Er
     }))
 }
 
+/// Jinja's `indent(value, width=4, first=False, blank=False)`.
+fn indent(state: &State, value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let argument = |i: usize, name: &str| match positional.get(i) {
+        Some(value) => Ok(Some(value.clone())),
+        None => kwargs.get::<Option<Value>>(name),
+    };
+    let flag = |value: Option<Value>| value.is_some_and(|value| value.is_true());
+    let width = argument(0, "width")?.unwrap_or_else(|| Value::from(4));
+    let (first, blank) = (flag(argument(1, "first")?), flag(argument(2, "blank")?));
+    kwargs.assert_all_used()?;
+    let text = match value.as_str() {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(python_str(state, value)?),
+    };
+    // One more line end keeps a last one that the text has.
+    let text = format!("{text}\n");
+    let lines = methods::lines(&text, false);
+    let cells = match width.as_str() {
+        Some(margin) => margin.len(),
+        None => usize::try_from(i64::try_from(width.clone())?.max(0)).unwrap_or(0),
+    };
+    state.consume_fuel((lines.len().saturating_mul(cells).saturating_add(text.len()) / 16) as u64)?;
+    let margin = match width.as_str() {
+        Some(margin) => margin.to_owned(),
+        None => " ".repeat(cells),
+    };
+    let mut out = String::with_capacity(text.len());
+    for (i, line) in lines.into_iter().enumerate() {
+        if i > 0 {
+            out.push('\n');
+        }
+        if if i == 0 { first } else { blank || !line.is_empty() } {
+            out.push_str(&margin);
+        }
+        out.push_str(line);
+    }
+    Ok(Value::from(out))
+}
+
 /// Jinja's `int(value, default=0, base=10)`: the default for what is not a number.
 fn int(value: &Value, default: Option<Value>, base: Option<u32>) -> Value {
     let default = default.unwrap_or_else(|| Value::from(0));
@@ -204,7 +290,15 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>) -> Value {
         ValueKind::String => {
             let text = value.as_str().unwrap_or_default().trim_matches(methods::is_space).replace('_', "");
             let base = base.filter(|base| (2..=36).contains(base)).unwrap_or(10);
-            match i64::from_str_radix(&text, base) {
+            // Python takes the prefix that names the base.
+            let lower = text.to_ascii_lowercase();
+            let prefix = match base {
+                2 => "0b",
+                8 => "0o",
+                16 => "0x",
+                _ => "",
+            };
+            match i64::from_str_radix(lower.strip_prefix(prefix).unwrap_or(&lower), base) {
                 Ok(number) => Value::from(number),
                 Err(_) => text.parse().ok().and_then(whole).unwrap_or(default),
             }

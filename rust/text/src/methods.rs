@@ -162,6 +162,11 @@ fn split_lines(s: &str, args: &[Value]) -> Result<Value, Error> {
         None => kwargs.get::<Option<bool>>("keepends")?.unwrap_or(false),
     };
     kwargs.assert_all_used()?;
+    Ok(Value::from(lines(s, keep).into_iter().map(Value::from).collect::<Vec<Value>>()))
+}
+
+/// `str.splitlines(keepends)`.
+pub fn lines(s: &str, keep: bool) -> Vec<&str> {
     let ends = |c: char| {
         matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
     };
@@ -169,7 +174,7 @@ fn split_lines(s: &str, args: &[Value]) -> Result<Value, Error> {
     let mut rest = s;
     while !rest.is_empty() {
         let Some(at) = rest.find(ends) else {
-            lines.push(Value::from(rest));
+            lines.push(rest);
             break;
         };
         let end = if rest[at..].starts_with("\r\n") {
@@ -177,10 +182,10 @@ fn split_lines(s: &str, args: &[Value]) -> Result<Value, Error> {
         } else {
             at + rest[at..].chars().next().map_or(1, char::len_utf8)
         };
-        lines.push(Value::from(&rest[..if keep { end } else { at }]));
+        lines.push(&rest[..if keep { end } else { at }]);
         rest = &rest[end..];
     }
-    Ok(Value::from(lines))
+    lines
 }
 
 fn partition(s: &str, separator: &str, from_right: bool) -> Result<Value, Error> {

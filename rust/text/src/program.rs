@@ -16,7 +16,7 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use self_cell::self_cell;
 
-use crate::engine::PLUS;
+use crate::engine::{PERCENT, PLUS};
 use crate::failure::{Failure, Result};
 
 /// What errors call the template.
@@ -38,6 +38,7 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 const STORE: &str = "=";
 const KEEP: &str = ".=";
 const WEIGH: &str = "==";
+const EACH: &str = "for";
 
 self_cell!(
     struct Compiled {
@@ -99,9 +100,11 @@ fn guards(instruction: &Instruction) -> &'static [Instruction<'static>] {
     // A namespace lies on top of what is set in it.
     const KEPT: &[Instruction] = &[Instruction::Swap, Instruction::CallFunction(KEEP, Some(1)), Instruction::Swap];
     const WEIGHED: &[Instruction] = &[Instruction::CallFunction(WEIGH, Some(1))];
+    const LOOPED: &[Instruction] = &[Instruction::CallFunction(EACH, Some(1))];
     match instruction {
         Instruction::StoreLocal(_) => STORED,
         Instruction::SetAttr(_) => KEPT,
+        Instruction::PushLoop(_) => LOOPED,
         Instruction::Eq
         | Instruction::Ne
         | Instruction::Gt
@@ -115,8 +118,8 @@ fn guards(instruction: &Instruction) -> &'static [Instruction<'static>] {
     }
 }
 
-/// The program with its guards, and `+` as a call of our own function: the engine's adds lists without making them, and
-/// does not escape what is added to a safe text, as Python does.
+/// The program with its guards, and `+` and `%` as calls of our own functions: the engine's adds lists without making
+/// them, does not escape what is added to a safe text, and knows `%` of numbers only.
 fn guarded<'s>(plain: &Instructions<'s>, source: &'s str) -> Instructions<'s> {
     let all: Vec<&Instruction<'s>> = (0..).map_while(|at| plain.get(at)).collect();
     // Where each instruction, with its guards, begins; a jump may also lead past the last one.
@@ -136,6 +139,7 @@ fn guarded<'s>(plain: &Instructions<'s>, source: &'s str) -> Instructions<'s> {
         }
         let instruction = match instruction.clone() {
             Instruction::Add => Instruction::CallFunction(PLUS, Some(2)),
+            Instruction::Rem => Instruction::CallFunction(PERCENT, Some(2)),
             Instruction::Iterate(target) => Instruction::Iterate(moved(target)),
             Instruction::Jump(target) => Instruction::Jump(moved(target)),
             Instruction::JumpIfFalse(target) => Instruction::JumpIfFalse(moved(target)),
@@ -154,7 +158,21 @@ pub fn add_guards(environment: &mut Environment<'_>, input_bytes: usize) {
     let limits = Limits { nodes: MAX_NODES.saturating_add(input_bytes), end: Instant::now() + MAX_TIME };
     environment.add_function(STORE, move |state: &State, value: Value| limits.stored(state, value, false));
     environment.add_function(KEEP, move |state: &State, value: Value| limits.stored(state, value, true));
+    environment.add_function(EACH, looped);
     environment.add_function(WEIGH, move |state: &State, value: Value| limits.weighed(state, value));
+}
+
+/// What a loop goes over: a text is its characters, counted, and nothing is an error, as in Python.
+fn looped(state: &State, value: Value) -> std::result::Result<Value, Error> {
+    if let Some(text) = value.as_str() {
+        state.consume_fuel(text.len() as u64 / 4)?;
+        let mut one = [0; 4];
+        return Ok(text.chars().map(|c| Value::from(&*c.encode_utf8(&mut one))).collect::<Vec<Value>>().into());
+    }
+    if value.is_none() {
+        return Err(Error::new(ErrorKind::InvalidOperation, "none is not iterable"));
+    }
+    Ok(value)
 }
 
 #[derive(Clone, Copy)]
