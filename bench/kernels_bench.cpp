@@ -92,6 +92,33 @@ class Bench {
                 t.median * 1e6, ops / t.median / 1e9, t.best * 1e6, ops / t.best / 1e9);
   }
 
+  /// A layer of a mixture of experts; every row chooses at random.
+  void experts(const char* what, DType type, std::int64_t n, std::int64_t hidden, std::int64_t ff, std::int32_t count,
+               std::int32_t used) {
+    const std::string name = std::string(what) + " " + std::string(tensor::info(type).name);
+    if (name.find(filter_) == std::string::npos) return;
+    const auto gate_up = weights(type, 2 * ff, hidden, count);
+    const auto down = weights(type, hidden, ff, count);
+    kernels::Experts block;
+    block.gate_up = gate_up.get();
+    block.down = down.get();
+    block.count = count;
+    block.used = used;
+    const auto x = filled(n * hidden);
+    const auto y = filled(n * hidden);
+    const int kRouters = 8;
+    const auto logits = filled(kRouters * n * count);
+    int next = 0;
+    const Timing t = measure([&] {
+      const Tensor router = tensor_of(*logits, kRouters * n, count).slice_rows(next * n, n);
+      d_.experts(tensor_of(*y, n, hidden), block, tensor_of(*x, n, hidden), {}, router, false);
+      next = (next + 1) % kRouters;
+    });
+    const double ops = 6.0 * static_cast<double>(n * used * ff * hidden);
+    std::printf("%-20s n=%-4ld %d of %d experts %9.1f us %7.1f GOP/s   best %9.1f us %7.1f GOP/s\n", name.c_str(), n,
+                used, count, t.median * 1e6, ops / t.median / 1e9, t.best * 1e6, ops / t.best / 1e9);
+  }
+
   void rows(const char* what, std::int64_t n, std::int64_t cols, const std::function<void(Tensor, Tensor)>& op) {
     if (std::string(what).find(filter_) == std::string::npos) return;
     const auto x = filled(n * cols);
@@ -102,7 +129,7 @@ class Bench {
                 t.median * 1e9 / elements, t.best * 1e9 / elements);
   }
 
-  std::unique_ptr<kernels::Matrix> weights(DType type, std::int64_t rows, std::int64_t cols) {
+  std::unique_ptr<kernels::Matrix> weights(DType type, std::int64_t rows, std::int64_t cols, int copies = 1) {
     const auto row_bytes = tensor::row_bytes(type, static_cast<std::uint64_t>(cols));
     std::vector<float> values(static_cast<std::size_t>(cols));
     for (float& v : values) v = normal_(random_);
@@ -113,10 +140,11 @@ class Bench {
       std::memcpy(bytes.data() + r * row_bytes, first.data(), row_bytes);
     }
     const tensor::View view = {type, {static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols)}, bytes};
+    const std::vector<tensor::View> stack(static_cast<std::size_t>(copies), view);
     const double start = seconds_now();
-    auto matrix = d_.load_matrix({&view, 1});
+    auto matrix = d_.load_matrix(stack);
     load_seconds_ += seconds_now() - start;
-    load_weights_ += static_cast<double>(rows * cols);
+    load_weights_ += static_cast<double>(rows * cols * copies);
     return matrix;
   }
 
@@ -170,6 +198,7 @@ int main(int argc, char** argv) {
     bench.matmul("prefill", type, 512, 2048, 2048, 1);
     bench.matmul("decode", type, 1, 2048, 2048, 20);
   }
+  for (const std::int64_t n : {1, 8, 512}) bench.experts("experts", DType::q4_k, n, 2048, 768, 128, 8);
   bench.attention("attention prefill", 512, 512);
   bench.attention("attention prefill", 2048, 512);
   bench.attention("attention decode", 128, 1);

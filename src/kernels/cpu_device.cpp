@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "kernels/cpu_product.h"
 
 namespace glia::kernels {
 namespace {
@@ -29,6 +30,8 @@ CpuDevice::CpuDevice(const Isa& isa, std::int32_t threads, MathMode math)
   row_scratch_.resize(static_cast<std::size_t>(pool_.size()));
   attention_scratch_.resize(static_cast<std::size_t>(pool_.size()));
 }
+
+CpuDevice::~CpuDevice() = default;
 
 std::unique_ptr<Allocation> CpuDevice::allocate(std::size_t bytes) { return std::make_unique<CpuAllocation>(bytes); }
 
@@ -100,7 +103,7 @@ void CpuDevice::softcap(Tensor x, float cap) {
 
 void CpuDevice::add(Tensor out, Tensor x) {
   assert(out.cols == x.cols && out.rows == x.rows);
-  for_rows(x.rows, x.cols, [&](std::int64_t r, int) { kernels_.add(row(out, r), row(x, r), x.cols); });
+  for_rows(x.rows, x.cols, [&](std::int64_t r, int) { kernels_.add(row(out, r), row(x, r), x.cols, 1.0F); });
 }
 
 const float* CpuDevice::angles(const Rope& rope, std::span<const std::int32_t> positions) {

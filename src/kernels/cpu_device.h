@@ -18,6 +18,7 @@ namespace glia::kernels {
 class CpuDevice final : public Device {
  public:
   CpuDevice(const Isa& isa, std::int32_t threads, MathMode math);
+  ~CpuDevice() override;
 
   std::string_view name() const override { return isa_.device_name; }
   MathMode math() const override { return math_; }
@@ -37,6 +38,8 @@ class CpuDevice final : public Device {
   void scale(Tensor x, float factor) override;
   void softcap(Tensor x, float cap) override;
   void add(Tensor out, Tensor x) override;
+  void experts(Tensor out, const Experts& experts, Tensor x, Norm norm, Tensor logits, bool accumulate) override;
+  void add_weighted(Tensor out, Tensor x, Tensor logit) override;
   void rope(Tensor x, std::int32_t head_dim, const Rope& rope, std::span<const std::int32_t> positions) override;
   void kv_write(KvCache& cache, std::int32_t layer, Tensor k, Tensor v, const Rows& rows) override;
   void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, const AttentionOptions& options,
@@ -51,14 +54,33 @@ class CpuDevice final : public Device {
     std::int32_t queries;
     std::int32_t kv_head;
   };
-  struct Product;  // one matmul call's arguments
+  struct Product;
+  struct Piece;
+  struct PieceShape;
+
+  /// Which experts the rows of one call chose, and where their activations lie: one slot per choice, slots of the same
+  /// expert side by side, each expert's starting at a panel.
+  struct Routes {
+    std::vector<std::int32_t> chosen;                       ///< [rows * used], ascending within a row
+    std::vector<float> weights;                             ///< [rows * used]
+    std::vector<std::int64_t> slots;                        ///< [rows * used]
+    std::vector<std::int64_t> rows, first_slot, next_slot;  ///< by expert
+    std::int64_t slot_count = 0;
+  };
 
   /// Calls body(row) for every row: here when the work is small, else over the pool. `row_work`: elements touched.
   template <class Body>
   void for_rows(std::int64_t rows, std::int64_t row_work, Body body);
-  void pack_activations(const Product& product);
-  void multiply(const Product& product, std::int64_t first_group, std::int64_t last_group, std::int64_t first_row,
-                std::int64_t rows) const;
+  Product product_of(Tensor out, const CpuMatrix& w, bool accumulate, const float* bias) const;
+  PieceShape shape_of(const Product& product) const;
+  /// Room for that many rows of activations as `product` reads them.
+  void reserve_panels(const Product& product, std::int64_t rows);
+  /// x * factor * weight (x where weight is null) as row r of the panels.
+  void pack_row(const Product& product, std::int64_t r, const float* x, float factor, const float* weight, int worker);
+  void multiply(const Product& product, const Piece& piece) const;
+  void route(const Experts& experts, Tensor logits);
+  void multiply_experts(const Product& product, std::int64_t expert_rows);
+  void run_experts(Tensor out, const Experts& experts, Tensor x, Norm norm, Tensor logits, bool accumulate);
   void cut_attention(const Rows& rows, std::int32_t kv_heads, std::int32_t group);
   void attend(const AttentionTile& tile, int worker, Tensor out, Tensor q, const CpuKvCache& cache, std::int32_t layer,
               const AttentionOptions& options, const Rows& rows);
@@ -75,6 +97,9 @@ class CpuDevice final : public Device {
   std::vector<PageBuffer> row_scratch_;        ///< one row of floats per worker
   std::vector<PageBuffer> attention_scratch_;  ///< per worker
   std::vector<AttentionTile> tiles_;
+  Routes routes_;
+  std::vector<Piece> expert_pieces_;
+  PageBuffer expert_hidden_, expert_out_;  ///< a row per slot: between the two products, and behind them
   // Cosines and sines of the last batch: every layer asks for the same ones.
   std::vector<std::int32_t> angle_positions_;
   std::vector<float> angle_inv_freq_;

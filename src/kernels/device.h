@@ -103,13 +103,35 @@ struct Norm {
 };
 
 /// silu: x sigmoid(x). gelu_tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. gelu: x (1 + erf(x / sqrt 2)) / 2.
-enum class Gate { silu, gelu_tanh, gelu };
+/// clamped_swiglu (gpt-oss): y sigmoid(1.702 y), y = min(x, 7), and times clamp(up, -7, 7) + 1 where the others
+/// multiply by up.
+enum class Gate { silu, gelu_tanh, gelu, clamped_swiglu };
 
 struct AttentionOptions {
   float scale = 1;               ///< of q k^T
   std::int32_t window = 0;       ///< a row at position p sees (p - window, p]; 0: all of [0, p]
   float softcap = 0;             ///< a score s becomes softcap tanh(s / softcap); 0: stays
   const float* sinks = nullptr;  ///< [heads], device memory: one more logit in the softmax's denominator; or null
+};
+
+enum class RouterScore { softmax, sigmoid };
+
+/// Feed-forward blocks of which a router chooses a few per row:
+///   out = sum over the chosen e of w_e (W_down,e (gate(W_gate,e x) * W_up,e x + b) + b'),
+/// in ascending order of e. The chosen are the `used` largest router logits, the lower index where two are equal.
+struct Experts {
+  const Matrix* gate_up =
+      nullptr;                   ///< [count * 2 ff, hidden]: per expert gate, then up; its parts end where experts do
+  const Matrix* down = nullptr;  ///< [count * hidden, ff]: likewise
+  const float* gate_up_bias = nullptr;  ///< [count * 2 ff], device memory, or null
+  const float* down_bias = nullptr;     ///< [count * hidden], device memory, or null
+  std::int32_t count = 0;
+  std::int32_t used = 0;  ///< chosen per row, at most count
+  Gate gate = Gate::silu;
+  RouterScore score = RouterScore::softmax;  ///< of the logits, over all experts
+  bool normalise = false;                    ///< the chosen scores are divided by their sum
+  float scale = 1;                           ///< and multiplied by this: w
+  bool scale_input = false;                  ///< w multiplies x instead of the expert's output
 };
 
 class Device {
@@ -131,6 +153,11 @@ class Device {
   virtual void embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) = 0;
   /// out[i, j] = x[i, j] * weight[j] / sqrt(mean_j(x[i, j]^2) + eps). out may be x.
   virtual void rms_norm(Tensor out, Tensor x, Norm norm) = 0;
+  /// The experts' weighted sum for every row of x, or out += it with `accumulate`; x is RMS-normalised first where
+  /// norm.weight is set. out, x: [n, hidden], out may be x; logits: [n, count], of the router.
+  virtual void experts(Tensor out, const Experts& experts, Tensor x, Norm norm, Tensor logits, bool accumulate) = 0;
+  /// out[i, :] += sigmoid(logit[i, 0]) * x[i, :]
+  virtual void add_weighted(Tensor out, Tensor x, Tensor logit) = 0;
   /// out = x W^T, or out += x W^T with `accumulate`; x is RMS-normalised first where norm.weight is set (x itself is
   /// left alone). x: [n, W.cols()], out: [n, W.rows()]. `bias`: [W.rows()] or null.
   virtual void matmul(Tensor out, const Matrix& w, Tensor x, Norm norm = {}, bool accumulate = false,

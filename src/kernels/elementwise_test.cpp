@@ -138,10 +138,10 @@ TEST_P(Elementwise, LayerNorm) {
 
 /// exp 4 u, its sum, the quotient and the product one each; 1 + exp(-s) amplifies nothing: 8 u relative. gelu_tanh's s
 /// carries 7 u of itself, which exp(-s) turns into 7 |s| u. gelu's a carries 2 u and its square 5 u, and so erfc(a)
-/// 5 a^2 u = 2.5 x^2 u, and 12 u of
-/// its polynomial and products (as the baseline rounds them), times |x| / 2 at most.
+/// 5 a^2 u = 2.5 x^2 u, and 12 u of its polynomial and products (as the baseline rounds them), times |x| / 2 at most.
+/// clamped_swiglu's s carries 2 u, and up + 1 may cancel: some u of the gate alone.
 TEST_P(Elementwise, Gates) {
-  for (const Gate gate : {Gate::silu, Gate::gelu_tanh, Gate::gelu}) {
+  for (const Gate gate : {Gate::silu, Gate::gelu_tanh, Gate::gelu, Gate::clamped_swiglu}) {
     for (const std::int64_t half : {1, 15, 16, 100, 4000}) {
       auto x = test::random_floats(static_cast<std::size_t>(4 * half), 1, half == 4000 ? 2.0F : 8.0F);
       x[0] = 60.0F;
@@ -152,6 +152,7 @@ TEST_P(Elementwise, Gates) {
         const auto up = std::fabs(static_cast<double>(x[j / cols * 2 * cols + cols + j % cols]));
         const double w = std::fabs(static_cast<double>(want));
         if (gate == Gate::silu) return 8 * kUnit * w + 1e-30;
+        if (gate == Gate::clamped_swiglu) return (11 + 2 * 1.702 * v) * kUnit * (w + v) + 1e-30;
         if (gate == Gate::gelu_tanh) return (8 + 7 * 1.6 * (v + 0.045 * v * v * v)) * kUnit * w + 1e-30;
         return (4 * w + (12 + 2.5 * v * v) * v * up * std::erfc(v / std::sqrt(2.0)) / 2) * kUnit + 1e-30;
       };
@@ -166,6 +167,7 @@ TEST_P(Elementwise, Gates) {
       for (std::size_t j = 0; j < results[0].size(); j++) {
         ASSERT_NEAR(results[0][j], results[1][j], allowed(j, results[1][j])) << half << " " << j;
       }
+      if (gate == Gate::clamped_swiglu) continue;  // not a function of one row
       // Alone: the same function, up = 1.
       auto ones = x;
       for (std::size_t j = 0; j < x.size(); j++) {

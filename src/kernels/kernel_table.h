@@ -61,7 +61,7 @@ struct AttentionTask {
   float* scratch = nullptr;  ///< of this task alone while it runs
 };
 
-/// out[j] = gate(x[j]) * up[j]; out[j] = gate(x[j]) where up is null. out may be x.
+/// out[j] = gate(x[j]) * up[j]; out[j] = gate(x[j]) where up is null. out may be x. (Gate says what else up may mean.)
 using GateKernel = void (*)(float* out, const float* x, const float* up, std::int64_t n);
 
 struct KernelTable {
@@ -83,8 +83,8 @@ struct KernelTable {
   void (*scale)(float* x, std::int64_t n, float factor);
   /// x[j] = cap tanh(x[j] / cap)
   void (*softcap)(float* x, std::int64_t n, float cap);
-  /// out[j] += x[j]
-  void (*add)(float* out, const float* x, std::int64_t n);
+  /// out[j] += factor * x[j]; with 1 exactly out[j] + x[j]
+  void (*add)(float* out, const float* x, std::int64_t n, float factor);
   /// Rotates one row's heads; cos_sin: cosines [dims / 2], then sines.
   void (*rope)(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t dims, bool interleaved,
                const float* cos_sin);

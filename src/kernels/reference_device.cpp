@@ -4,7 +4,9 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <numbers>
+#include <numeric>
 #include <vector>
 
 #include "base/error.h"
@@ -89,8 +91,14 @@ double gated(Gate gate, double x) {
       return x / (1.0 + std::exp(-std::sqrt(8.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
     case Gate::gelu:
       return x * std::erfc(-x / std::numbers::sqrt2) / 2.0;
+    case Gate::clamped_swiglu:
+      return std::min(x, 7.0) / (1.0 + std::exp(-1.702 * std::min(x, 7.0)));
   }
   return x;
+}
+
+double gated(Gate gate, double x, double up) {
+  return gated(gate, x) * (gate == Gate::clamped_swiglu ? std::clamp(up, -7.0, 7.0) + 1.0 : up);
 }
 
 double capped(double x, double cap) { return cap * std::tanh(x / cap); }
@@ -198,7 +206,7 @@ class ReferenceDevice final : public Device {
     for (std::int64_t i = 0; i < x.rows; i++) {
       for (std::int64_t j = 0; j < half; j++) {
         const auto up = static_cast<double>(row(x, i)[half + j]);
-        mutable_row(out, i)[j] = static_cast<float>(gated(gate, static_cast<double>(row(x, i)[j])) * up);
+        mutable_row(out, i)[j] = static_cast<float>(gated(gate, static_cast<double>(row(x, i)[j]), up));
       }
     }
   }
@@ -215,6 +223,31 @@ class ReferenceDevice final : public Device {
   void add(Tensor out, Tensor x) override {
     for (std::int64_t i = 0; i < x.rows; i++) {
       for (std::int64_t j = 0; j < x.cols; j++) mutable_row(out, i)[j] += row(x, i)[j];
+    }
+  }
+
+  void experts(Tensor out, const Experts& experts, Tensor x, Norm norm, Tensor logits, bool accumulate) override {
+    for (std::int64_t i = 0; i < x.rows; i++) {
+      const std::vector<double> y = normalised(row(x, i), x.cols, norm);
+      std::vector<double> sum(static_cast<std::size_t>(x.cols));
+      for (const auto& [e, weight] : chosen(experts, row(logits, i))) {
+        add_expert(sum, experts, e, weight, y);
+      }
+      for (std::int64_t j = 0; j < x.cols; j++) {
+        float& o = mutable_row(out, i)[j];
+        const double value = sum[static_cast<std::size_t>(j)];
+        o = static_cast<float>(accumulate ? static_cast<double>(o) + value : value);
+      }
+    }
+  }
+
+  void add_weighted(Tensor out, Tensor x, Tensor logit) override {
+    for (std::int64_t i = 0; i < x.rows; i++) {
+      const double weight = 1 / (1 + std::exp(-static_cast<double>(*row(logit, i))));
+      for (std::int64_t j = 0; j < x.cols; j++) {
+        float& o = mutable_row(out, i)[j];
+        o = static_cast<float>(static_cast<double>(o) + weight * static_cast<double>(row(x, i)[j]));
+      }
     }
   }
 
@@ -267,6 +300,54 @@ class ReferenceDevice final : public Device {
   }
 
  private:
+  /// Experts of one row, ascending, with their weights.
+  static std::map<std::int32_t, double> chosen(const Experts& experts, const float* logits) {
+    std::vector<std::int32_t> order(static_cast<std::size_t>(experts.count));
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return logits[a] > logits[b]; });
+    std::vector<double> scores;
+    for (const std::int32_t e : order) {
+      const auto logit = static_cast<double>(logits[e]);
+      const bool softmax = experts.score == RouterScore::softmax;
+      scores.push_back(softmax ? std::exp(logit - static_cast<double>(logits[order[0]])) : 1 / (1 + std::exp(-logit)));
+    }
+    const auto end = scores.begin() + (experts.normalise ? experts.used : experts.count);
+    double total = std::accumulate(scores.begin(), end, 0.0);
+    if (experts.score == RouterScore::sigmoid && !experts.normalise) total = 1;
+    std::map<std::int32_t, double> out;
+    for (std::size_t k = 0; k < static_cast<std::size_t>(experts.used); k++) {
+      out[order[k]] = scores[k] / total * static_cast<double>(experts.scale);
+    }
+    return out;
+  }
+
+  static double output(const Matrix& w, std::int64_t r, const float* bias, const std::vector<double>& x) {
+    const float* weights = static_cast<const ReferenceMatrix&>(w).row(r);
+    double sum = bias != nullptr ? static_cast<double>(bias[r]) : 0.0;
+    for (std::size_t k = 0; k < x.size(); k++) sum += x[k] * static_cast<double>(weights[k]);
+    return sum;
+  }
+
+  /// sum += weight * expert e of x
+  static void add_expert(std::vector<double>& sum, const Experts& experts, std::int64_t e, double weight,
+                         std::vector<double> x) {
+    const std::int64_t ff = experts.down->cols();
+    const auto hidden = static_cast<std::int64_t>(x.size());
+    if (experts.scale_input) {
+      for (double& v : x) v *= weight;
+    }
+    std::vector<double> inner;
+    for (std::int64_t j = 0; j < ff; j++) {
+      const double gate = output(*experts.gate_up, e * 2 * ff + j, experts.gate_up_bias, x);
+      inner.push_back(
+          gated(experts.gate, gate, output(*experts.gate_up, (2 * e + 1) * ff + j, experts.gate_up_bias, x)));
+    }
+    for (std::int64_t j = 0; j < hidden; j++) {
+      const double value = output(*experts.down, e * hidden + j, experts.down_bias, inner);
+      sum[static_cast<std::size_t>(j)] += experts.scale_input ? value : weight * value;
+    }
+  }
+
   template <class Function>
   static void for_each(Tensor x, Function function) {
     for (std::int64_t i = 0; i < x.rows; i++) {

@@ -1,6 +1,8 @@
 // What the kernel tests share: seeded data, weights of every type, and both devices side by side.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -56,6 +58,40 @@ struct Weights {
     return out;
   }
 };
+
+/// Largest error of one output of a matrix product, x [cols] times w. Exact mode sums 32 products at a time, then the
+/// block sums: with u = 2^-24 the error is at most (32 + cols / 32 + 4) u sum|x w| (Higham, Accuracy and Stability,
+/// eq. 3.5; 4 for the product, the weight's and the output's own roundings). RMS normalisation adds (cols / 16 + 8) u
+/// relative to every x. Fast mode rounds every x to a multiple of s = max|x| / 32512 of its block of 32: an error
+/// uniform in +-s / 2, of variance s^2 / 12. An output's error then has variance sum(w^2 s^2) / 12; six standard
+/// deviations are allowed (2e-9 of outputs would miss that by chance; the data is seeded), plus the float32 error as
+/// above.
+inline double tolerance(bool int8, const float* x, const std::vector<float>& w, bool norm) {
+  const std::size_t cols = w.size();
+  double magnitude = 0;
+  double variance = 0;
+  for (std::size_t first = 0; first < cols; first += 32) {
+    const std::size_t end = std::min(first + 32, cols);
+    double most = 0;
+    double squares = 0;
+    double heaviest = 0;
+    for (std::size_t k = first; k < end; k++) {
+      const auto xk = std::fabs(static_cast<double>(x[k]));
+      const auto wk = std::fabs(static_cast<double>(w[k]));
+      magnitude += xk * wk;
+      most = std::max(most, xk);
+      heaviest = std::max(heaviest, wk);
+      squares += wk * wk;
+    }
+    if (int8) {
+      variance += squares * std::pow(most / 32512, 2) / 12;
+      magnitude += 64 * most * heaviest;  // d q and m apart may be twice the weight
+    }
+  }
+  const auto n = static_cast<double>(cols);
+  const double roundings = 32 + n / 32 + 4 + (norm ? n / 16 + 8 : 0);
+  return 6 * std::sqrt(variance) + roundings * kUnit * magnitude + 1e-30;
+}
 
 /// A tensor in a device's memory that a test owns.
 class Owned {

@@ -92,9 +92,10 @@ void scale(float* x, std::int64_t n, float factor) {
   for (std::int64_t j = 0; j < n; j += 16) store_some(x + j, mul(load_some(x + j, n - j), f), n - j);
 }
 
-void add_row(float* out, const float* x, std::int64_t n) {
+void add_row(float* out, const float* x, std::int64_t n, float factor) {
+  const F f = set1(factor);
   for (std::int64_t j = 0; j < n; j += 16) {
-    store_some(out + j, add(load_some(out + j, n - j), load_some(x + j, n - j)), n - j);
+    store_some(out + j, fma(load_some(x + j, n - j), f, load_some(out + j, n - j)), n - j);
   }
 }
 

@@ -40,18 +40,22 @@ GLIA_INLINE F gelu(F x) {
   return sub(max(x, zero()), mul(magnitude, half));
 }
 
-template <F (*function)(F)>
-GLIA_INLINE void apply(float* out, const float* x, const float* up, std::int64_t n) {
+GLIA_INLINE F clamped_swiglu(F x) {
+  const F y = min(x, set1(7.0F));
+  return times_sigmoid(y, mul(set1(1.702F), y));
+}
+
+GLIA_INLINE F times(F y, F up) { return mul(y, up); }
+GLIA_INLINE F times_clamped(F y, F up) { return mul(y, add(max(set1(-7.0F), min(set1(7.0F), up)), set1(1.0F))); }
+
+template <F (*function)(F), F (*join)(F, F) = times>
+void row(float* out, const float* x, const float* up, std::int64_t n) {
   for (std::int64_t j = 0; j < n; j += 16) {
     F y = function(load_some(x + j, n - j));
-    if (up != nullptr) y = mul(y, load_some(up + j, n - j));
+    if (up != nullptr) y = join(y, load_some(up + j, n - j));
     store_some(out + j, y, n - j);
   }
 }
-
-void silu_row(float* out, const float* x, const float* up, std::int64_t n) { apply<silu>(out, x, up, n); }
-void gelu_tanh_row(float* out, const float* x, const float* up, std::int64_t n) { apply<gelu_tanh>(out, x, up, n); }
-void gelu_row(float* out, const float* x, const float* up, std::int64_t n) { apply<gelu>(out, x, up, n); }
 
 /// e / (e + 2), e = expm1(2 x): relative precision down to 0. Error 6 u: expm1's 3 u, the sum, the quotient, 2 x / cap.
 GLIA_INLINE F tanh(F x) {
@@ -61,8 +65,8 @@ GLIA_INLINE F tanh(F x) {
 
 }  // namespace
 
-extern const GateKernel kGates[3];
-const GateKernel kGates[3] = {silu_row, gelu_tanh_row, gelu_row};
+extern const GateKernel kGates[4];
+const GateKernel kGates[4] = {row<silu>, row<gelu_tanh>, row<gelu>, row<clamped_swiglu, times_clamped>};
 
 void softcap(float* x, std::int64_t n, float cap) {
   const F most = set1(cap);

@@ -14,14 +14,14 @@ void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const floa
 void layer_norm(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps);
 void scale(float* x, std::int64_t n, float factor);
 void softcap(float* x, std::int64_t n, float cap);
-void add_row(float* out, const float* x, std::int64_t n);
+void add_row(float* out, const float* x, std::int64_t n, float factor);
 void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t dims, bool interleaved,
           const float* cos_sin);
 void to_f16(std::uint16_t* out, const float* x, std::int64_t n);
 void exp_row(float* out, const float* x, std::int64_t n);
 void attention_f16(const AttentionTask& task);
 void attention_f32(const AttentionTask& task);
-extern const GateKernel kGates[3];
+extern const GateKernel kGates[4];
 extern const MatmulKernel kMatmulFast[13];
 extern const MatmulKernel kMatmulExact[13];
 
