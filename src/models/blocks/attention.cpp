@@ -8,21 +8,26 @@ void AttentionBlock::forward(Step& step, std::int32_t layer, const kernels::Rope
                              const kernels::Norm& norm, RowRange wanted, bool accumulate) const {
   const auto start = step.arena.mark();
   const Tensor qkv = step.arena.take(x.rows, shape_.qkv_cols());
-  step.device.matmul(qkv, *weights_.qkv, x, norm);
-  // Queries and keys lie side by side and turn by the same angles.
-  step.device.rope(qkv.slice_cols(0, shape_.q_cols() + shape_.kv_cols()), shape_.head_dim, rope, step.rows.positions);
+  step.device.matmul(qkv, *weights_.qkv, x, norm, /*accumulate=*/false, weights_.qkv_bias.data());
+  const Tensor all_q = qkv.slice_cols(0, shape_.q_cols());
   const Tensor k = qkv.slice_cols(shape_.q_cols(), shape_.kv_cols());
   const Tensor v = qkv.slice_cols(shape_.q_cols() + shape_.kv_cols(), shape_.kv_cols());
+  if (weights_.q_norm.data() != nullptr) {
+    step.device.head_norm(all_q, shape_.head_dim, {weights_.q_norm.data(), shape_.norm_eps});
+    step.device.head_norm(k, shape_.head_dim, {weights_.k_norm.data(), shape_.norm_eps});
+  }
+  // Queries and keys lie side by side and turn by the same angles.
+  step.device.rope(qkv.slice_cols(0, shape_.q_cols() + shape_.kv_cols()), shape_.head_dim, rope, step.rows.positions);
   step.device.kv_write(step.cache, layer, k, v, step.rows);
   if (wanted.count > 0) {
     const auto first = static_cast<std::size_t>(wanted.first);
     const auto count = static_cast<std::size_t>(wanted.count);
     const kernels::Rows rows{step.rows.positions.subspan(first, count), step.rows.sequences.subspan(first, count),
                              step.rows.page_tables};
-    const Tensor q = qkv.slice_cols(0, shape_.q_cols()).slice_rows(wanted.first, wanted.count);
     const Tensor mixed = step.arena.take(wanted.count, shape_.q_cols());
-    step.device.attention(mixed, q, step.cache, layer, {.scale = shape_.scale}, rows);
-    step.device.matmul(out, *weights_.out, mixed, {}, accumulate);
+    step.device.attention(mixed, all_q.slice_rows(wanted.first, wanted.count), step.cache, layer,
+                          {shape_.scale, shape_.window, shape_.softcap, weights_.sinks.data()}, rows);
+    step.device.matmul(out, *weights_.out, mixed, {}, accumulate, weights_.out_bias.data());
   }
   step.arena.rewind(start);
 }
@@ -31,6 +36,13 @@ std::int64_t AttentionBlock::scratch_floats(std::int64_t n) const {
   return Arena::floats(n, shape_.qkv_cols()) + Arena::floats(n, shape_.q_cols());
 }
 
-std::size_t AttentionBlock::bytes() const { return weights_.qkv->bytes() + weights_.out->bytes(); }
+std::size_t AttentionBlock::bytes() const {
+  std::size_t n = weights_.qkv->bytes() + weights_.out->bytes();
+  for (const DeviceVector* v :
+       {&weights_.qkv_bias, &weights_.q_norm, &weights_.k_norm, &weights_.sinks, &weights_.out_bias}) {
+    n += v->bytes();
+  }
+  return n;
+}
 
 }  // namespace glia::models

@@ -1,6 +1,7 @@
 // Causal self-attention with grouped queries, rotary positions and paged keys and values:
-//   W_o attention(rope(W_q x), rope(W_k x), W_v x)
-// W_q, W_k and W_v are one stacked matrix [(heads + 2 kv_heads) * head_dim, hidden].
+//   W_o attention(rope(norm(W_q x)), rope(norm(W_k x)), W_v x)
+// W_q, W_k and W_v are one stacked matrix [(heads + 2 kv_heads) * head_dim, hidden]. The norms of queries and keys are
+// per head; they and the biases are there where their weights are.
 // Ownership: owns its weights, borrows the rotary table. Thread rule: one forward at a time.
 #pragma once
 
@@ -17,7 +18,10 @@ struct AttentionShape {
   std::int32_t heads = 0;
   std::int32_t kv_heads = 0;
   std::int32_t head_dim = 0;
-  float scale = 0;  ///< of q k^T
+  float scale = 0;          ///< of q k^T
+  float softcap = 0;        ///< of the scores; 0: none
+  std::int32_t window = 0;  ///< positions that a row sees, itself included; 0: all before it
+  float norm_eps = 0;       ///< of the norms of queries and keys
 
   std::int64_t q_cols() const { return std::int64_t{heads} * head_dim; }
   std::int64_t kv_cols() const { return std::int64_t{kv_heads} * head_dim; }
@@ -26,7 +30,11 @@ struct AttentionShape {
 
 struct AttentionWeights {
   std::unique_ptr<kernels::Matrix> qkv;  ///< [qkv_cols, hidden]
+  DeviceVector qkv_bias;                 ///< [qkv_cols] or empty
+  DeviceVector q_norm, k_norm;           ///< [head_dim] or empty
+  DeviceVector sinks;                    ///< [heads] or empty
   std::unique_ptr<kernels::Matrix> out;  ///< [hidden, q_cols]
+  DeviceVector out_bias;                 ///< [hidden] or empty
 };
 
 class AttentionBlock {

@@ -67,9 +67,25 @@ std::vector<float> WeightBinder::host_vector(const std::string& name, std::int64
   return values;
 }
 
-DeviceVector WeightBinder::vector(const std::string& name, std::int64_t size) {
-  const auto values = host_vector(name, size);
+DeviceVector WeightBinder::vector(const std::string& name, std::int64_t size, float offset) {
+  auto values = host_vector(name, size);
+  for (float& v : values) v += offset;
   return device_ == nullptr ? DeviceVector() : DeviceVector(*device_, values);
+}
+
+DeviceVector WeightBinder::vector(std::span<const Part> parts) {
+  std::vector<float> values;
+  for (const Part& part : parts) {
+    const auto more = host_vector(part.name, part.rows);
+    values.insert(values.end(), more.begin(), more.end());
+  }
+  return device_ == nullptr ? DeviceVector() : DeviceVector(*device_, values);
+}
+
+void WeightBinder::ignore_prefix(std::string_view prefix) {
+  for (auto& name : source_.names()) {
+    if (name.starts_with(prefix)) used_.insert(std::move(name));
+  }
 }
 
 void WeightBinder::check_all_used(std::string_view architecture) const {

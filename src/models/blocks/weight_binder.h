@@ -48,11 +48,15 @@ class WeightBinder {
   /// The tensors, each [rows, cols], stacked by rows.
   std::unique_ptr<kernels::Matrix> matrix(std::span<const Part> parts, std::int64_t cols);
   std::unique_ptr<kernels::Matrix> matrix(const std::string& name, std::int64_t rows, std::int64_t cols);
-  /// [size], on the device and on the host.
-  DeviceVector vector(const std::string& name, std::int64_t size);
+  /// [size], on the device and on the host; `offset` is added to every value.
+  DeviceVector vector(const std::string& name, std::int64_t size, float offset = 0);
+  /// Several vectors, one behind the other.
+  DeviceVector vector(std::span<const Part> parts);
   std::vector<float> host_vector(const std::string& name, std::int64_t size);
   /// Marks a tensor that may stand in the file and is rightly not used.
   void ignore(const std::string& name) { used_.insert(name); }
+  /// The same for every name that begins so.
+  void ignore_prefix(std::string_view prefix);
   /// Errors: when the file has a tensor that was neither taken nor ignored.
   void check_all_used(std::string_view architecture) const;
 

@@ -15,8 +15,9 @@ namespace glia::models::decoder {
 struct Weights {
   std::unique_ptr<kernels::Matrix> embedding;  ///< [vocab, hidden]
   std::unique_ptr<kernels::Matrix> head;       ///< [vocab, hidden]; null when tied
-  DeviceVector final_norm;                     ///< [hidden]
-  std::vector<std::vector<float>> inv_freq;    ///< of each of Config::ropes, [rope_dims / 2]
+  DeviceVector head_bias;                      ///< [vocab] or empty
+  NormBlock final_norm;
+  std::vector<std::vector<float>> inv_freq;  ///< of each of Config::ropes, [rope_dims / 2]
   std::vector<Layer> layers;
 
   std::size_t bytes() const;

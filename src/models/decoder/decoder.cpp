@@ -50,6 +50,7 @@ class DecoderModel final : public LanguageModel {
     Step step{device_, cache, arena_, batch.rows};
     const Tensor hidden = arena_.take(n, config_.hidden);
     device_.embed(hidden, *weights_.embedding, batch.tokens);
+    if (config_.embedding_scale != 1) device_.scale(hidden, config_.embedding_scale);
     for (std::int32_t i = 0; i < info_.layers; i++) {
       // After the last layer's keys and values nothing but the wanted rows matters.
       const RowRange needed = i + 1 < info_.layers ? RowRange{0, n} : span_of(batch.logit_rows);
@@ -62,24 +63,26 @@ class DecoderModel final : public LanguageModel {
  private:
   std::int64_t arena_floats(std::int64_t n, std::int64_t m) const {
     std::int64_t scratch = Arena::floats(m, config_.hidden) + Arena::floats(m, config_.vocab);
-    for (const Layer& layer : weights_.layers) scratch = std::max(scratch, layer.scratch_floats(n));
+    for (const Layer& layer : weights_.layers) scratch = std::max(scratch, layer.scratch_floats(n, config_.hidden));
     return Arena::floats(n, config_.hidden) + scratch;
   }
 
   /// Normalises the wanted rows into one dense block, run by run, and multiplies that with the head.
   void head(Tensor hidden, std::span<const std::int32_t> rows, std::span<float> logits) {
     const auto m = static_cast<std::int64_t>(rows.size());
-    const kernels::Norm norm{weights_.final_norm.data(), config_.norm_eps};
     const Tensor wanted = arena_.take(m, config_.hidden);
     for (std::int64_t at = 0; at < m;) {
       std::int64_t run = 1;
       while (at + run < m && rows[static_cast<std::size_t>(at + run)] == rows[static_cast<std::size_t>(at)] + run)
         run++;
-      device_.rms_norm(wanted.slice_rows(at, run), hidden.slice_rows(rows[static_cast<std::size_t>(at)], run), norm);
+      weights_.final_norm.forward(device_, wanted.slice_rows(at, run),
+                                  hidden.slice_rows(rows[static_cast<std::size_t>(at)], run));
       at += run;
     }
     const Tensor out = arena_.take(m, config_.vocab);
-    device_.matmul(out, weights_.head ? *weights_.head : *weights_.embedding, wanted);
+    device_.matmul(out, weights_.head ? *weights_.head : *weights_.embedding, wanted, {}, /*accumulate=*/false,
+                   weights_.head_bias.data());
+    if (config_.logit_softcap != 0) device_.softcap(out, config_.logit_softcap);
     const auto vocab = static_cast<std::size_t>(config_.vocab);
     for (std::int64_t i = 0; i < m; i++) {
       device_.download(logits.subspan(static_cast<std::size_t>(i) * vocab, vocab), out.slice_rows(i, 1).data);
@@ -95,10 +98,14 @@ class DecoderModel final : public LanguageModel {
 };
 
 /// The packed form keeps a file's types, with rows in whole groups of 16.
-std::size_t packed_bytes(const formats::WeightSource& source) {
+std::size_t packed_bytes(const Description& description, const formats::WeightSource& source) {
   constexpr std::uint64_t kGroupRows = 16;
   std::uint64_t sum = 0;
   for (const auto& name : source.names()) {
+    const auto& skipped = description.unused_prefixes;
+    if (std::any_of(skipped.begin(), skipped.end(), [&](const auto& prefix) { return name.starts_with(prefix); })) {
+      continue;
+    }
     const auto view = source.find(name);
     if (!view) continue;
     const std::uint64_t rows = view->rows();
@@ -120,7 +127,7 @@ MemoryEstimate estimate(const Description& description, const formats::WeightSou
   const Config& c = description.config;
   const std::size_t element = math == kernels::MathMode::fast ? 2 : 4;  // float16 or float32
   MemoryEstimate out;
-  out.weight_bytes = packed_bytes(source);
+  out.weight_bytes = packed_bytes(description, source);
   out.kv_bytes_per_token =
       2 * element * c.layers.size() * static_cast<std::size_t>(c.kv_heads) * static_cast<std::size_t>(c.head_dim);
   out.context = c.context;

@@ -14,8 +14,9 @@ struct Description {
   std::string architecture;  ///< as the file calls it, e.g. "llama"
   Config config;
   Names names;
-  /// Tensors that may stand in the file and are rightly not used.
-  std::vector<std::string> unused;
+  /// Tensors that may stand in the file and are rightly not used, and beginnings of such names.
+  std::vector<std::string> unused = {};
+  std::vector<std::string> unused_prefixes = {};
 };
 
 }  // namespace glia::models::decoder

@@ -8,7 +8,7 @@ using namespace decoder;
 
 Description describe(const formats::GgufFile& file) {
   const GgufFields f(file);
-  Description d{.architecture = "llama", .config = read_common(f), .names = kGgufNames, .unused = {}};
+  Description d{.architecture = "llama", .config = read_common(f), .names = kGgufNames};
   Config& c = d.config;
   c.rope_layout = kernels::RopeLayout::interleaved;
   c.norm_eps = static_cast<float>(f.number_at("attention.layer_norm_rms_epsilon"));

@@ -13,7 +13,7 @@ Description describe(const formats::HfFolder& folder) {
   const auto act = f.string_or("hidden_act", "silu");
   if (act != "silu" && act != "swish")
     refuse("config.json's hidden_act " + formats::quote_name(act) + " is not supported");
-  Description d{.architecture = "llama", .config = read_common(f), .names = kHfNames, .unused = {}};
+  Description d{.architecture = "llama", .config = read_common(f), .names = kHfNames};
   Config& c = d.config;
   c.norm_eps = static_cast<float>(f.number_or("rms_norm_eps", 1e-6));
   c.ropes = {read_rope(f, 10000.0)};
