@@ -59,7 +59,8 @@ std::string format_head(const AnswerHead& head, const Headers& headers) {
   append_field(out, "date", http_date(head.unix_s));
   if (head.framing == BodyFraming::length) append_field(out, "content-length", std::to_string(head.length));
   if (head.framing == BodyFraming::chunked) append_field(out, "transfer-encoding", "chunked");
-  if (head.close) append_field(out, "connection", "close");
+  if (head.upgrade) append_field(out, "connection", "upgrade");
+  if (head.close && !head.upgrade) append_field(out, "connection", "close");
   out += "\r\n";
   return out;
 }

@@ -18,6 +18,7 @@ struct AnswerHead {
   std::size_t length = 0;  ///< for BodyFraming::length
   bool http_1_0 = false;
   bool close = false;
+  bool upgrade = false;     ///< 101: the connection goes on in another protocol
   std::int64_t unix_s = 0;  ///< for the Date field
 };
 

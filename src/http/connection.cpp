@@ -71,6 +71,7 @@ asio::awaitable<void> Connection::run(Mode mode) {
     log::error("a connection was dropped: out of memory");
   }
   if (exchange_) exchange_->finish(true);
+  received_ = nullptr;
   error_code ec;
   socket_.close(ec);
 }
@@ -203,19 +204,40 @@ asio::awaitable<Connection::Next> Connection::answer(RequestReader& reader) {
     const bool writing = !flight_.empty();
     if (ended && !writing) break;
     if (lost() || (read_closed_ && !ended)) co_return Next::drop;
+    if (received_ && !ended) hand_on();
+    const bool limited = writing || received_;
     const Time deadline = last_progress_ + seconds(host_.options.idle_timeout_s);
     if (writing && Clock::now() >= deadline) co_return cut_off("a client stopped reading and was cut off");
+    if (limited && Clock::now() >= deadline) co_return cut_off("a connection on which nothing moved was cut off");
     if (!ended) pump_read();
-    co_await pause(writing ? deadline : Clock::now() + kLong);
+    co_await pause(limited ? deadline : Clock::now() + kLong);
   }
   exchange_->finish(false);
   exchange_.reset();
+  received_ = nullptr;
   framing_ = BodyFraming::none;
   co_return close_after_ ? Next::linger : Next::go_on;
 }
 
+void Connection::hand_on() {
+  if (in_.empty()) return;
+  last_progress_ = Clock::now();
+  const std::string bytes = std::exchange(in_, {});
+  try {
+    received_(bytes);
+  } catch (const std::exception&) {
+    log::error("a handler threw");
+    close_now();
+  }
+}
+
 void Connection::queue_news(Exchange::News& news, bool head_only, bool http_1_0) {
-  if (news.head) {
+  if (news.received) {
+    close_after_ = true;  // once it has ended
+    framing_ = BodyFraming::until_close;
+    received_ = std::move(news.received);
+    out_ += head_bytes(news.status, framing_, 0, http_1_0, news.headers);
+  } else if (news.head) {
     close_after_ = close_after_ || host_.draining;
     framing_ = news.whole ? BodyFraming::length : http_1_0 ? BodyFraming::until_close : BodyFraming::chunked;
     const std::size_t length = news.pieces.empty() ? 0 : news.pieces.front().size();

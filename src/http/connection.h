@@ -8,6 +8,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -68,6 +69,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<void> pause(Time deadline);
 
   void call_handler(RequestReader& reader, const std::shared_ptr<Exchange>& exchange);
+  /// Hands on what arrived after a switch of protocols.
+  void hand_on();
   void queue_news(Exchange::News& news, bool head_only, bool http_1_0);
   Next cut_off(std::string_view why);
   void pump_read();
@@ -90,6 +93,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t flight_payload_ = 0;
   std::shared_ptr<Exchange> exchange_;
   BodyFraming framing_ = BodyFraming::none;
+  std::function<void(std::string_view)> received_;  ///< after a switch of protocols: where what arrives goes
 
   Time last_progress_{};
   bool woken_ = false;

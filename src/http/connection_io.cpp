@@ -43,6 +43,7 @@ std::string Connection::head_bytes(int status, BodyFraming framing, std::size_t 
   head.length = length;
   head.http_1_0 = http_1_0;
   head.close = close_after_;
+  head.upgrade = status == 101;
   head.unix_s = unix_seconds();
   return format_head(head, headers);
 }

@@ -18,6 +18,9 @@ class Handle final : public Responder {
   void begin(int status, Headers headers) override { exchange_->begin(status, std::move(headers)); }
   void write(std::string data) override { exchange_->write(std::move(data)); }
   void end() override { exchange_->end(); }
+  void switch_protocols(Headers headers, std::function<void(std::string_view)> received) override {
+    exchange_->switch_protocols(std::move(headers), std::move(received));
+  }
   void on_disconnect(std::function<void()> callback) override { exchange_->on_disconnect(std::move(callback)); }
   std::size_t pending_bytes() const override { return exchange_->pending_bytes(); }
 
@@ -79,7 +82,13 @@ void Exchange::send(int status, Headers headers, std::string body) {
   wake_locked();
 }
 
-void Exchange::begin(int status, Headers headers) {
+void Exchange::begin(int status, Headers headers) { begin_answer(status, std::move(headers), nullptr); }
+
+void Exchange::switch_protocols(Headers headers, std::function<void(std::string_view)> received) {
+  begin_answer(101, std::move(headers), std::move(received));
+}
+
+void Exchange::begin_answer(int status, Headers headers, std::function<void(std::string_view)> received) {
   const std::lock_guard lock(mutex_);
   if (begun_ || ended_) return;
   begun_ = true;
@@ -87,6 +96,7 @@ void Exchange::begin(int status, Headers headers) {
   news_.head = true;
   news_.status = status;
   news_.headers = std::move(headers);
+  news_.received = std::move(received);
   wake_locked();
 }
 

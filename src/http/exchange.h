@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "http/server.h"
@@ -22,6 +23,7 @@ class Exchange {
     bool whole = false;  ///< from send(): the body is complete, content-length applies
     int status = 0;
     Headers headers;
+    std::function<void(std::string_view)> received;  ///< from switch_protocols(): where the client's bytes go
     std::vector<std::string> pieces;
     bool ended = false;
     bool dropped = false;   ///< nobody is left who could end it
@@ -43,11 +45,13 @@ class Exchange {
   void begin(int status, Headers headers);
   void write(std::string data);
   void end();
+  void switch_protocols(Headers headers, std::function<void(std::string_view bytes)> received);
   void drop();
   void on_disconnect(std::function<void()> callback);
   std::size_t pending_bytes() const;
 
  private:
+  void begin_answer(int status, Headers headers, std::function<void(std::string_view)> received);
   void wake_locked();
 
   mutable std::mutex mutex_;

@@ -90,6 +90,7 @@ struct RequestReader::Impl {
     request.query = std::move(target->query);
     for (const auto& field : message) {
       std::string name = lower(std::string_view(field.name_string()));
+      if (http_1_0 && name == "upgrade") continue;  // RFC 9110, 7.8
       std::string value(trim(std::string_view(field.value())));
       if (name == "host" && !target->authority.empty()) value = target->authority;  // RFC 9112, 3.2.2
       request.headers.emplace_back(std::move(name), std::move(value));

@@ -39,8 +39,8 @@ struct Request {
   std::optional<std::string_view> param(std::string_view name) const;
 };
 
-/// Answers one request. Either send(), or begin(), write()… and end(). Calls after the end are ignored. Dropped without
-/// an end, it counts as ended with 500 or, when begun, as cut off.
+/// Answers one request. Either send(), or begin() (or switch_protocols()), write()… and end(). Calls after the end are
+/// ignored. Dropped without an end, it counts as ended with 500 or, when begun, as cut off.
 class Responder {
  public:
   virtual ~Responder() = default;
@@ -49,6 +49,10 @@ class Responder {
   virtual void begin(int status, Headers headers) = 0;
   virtual void write(std::string data) = 0;
   virtual void end() = 0;
+  /// Instead of send() and begin(): answers 101 with `headers` (and Connection: upgrade). From then on write() goes out
+  /// as it is, `received` gets what the client sends, on the I/O thread, until end(); the connection closes after it.
+  /// See websocket.h.
+  virtual void switch_protocols(Headers headers, std::function<void(std::string_view bytes)> received) = 0;
   /// Called once, on the I/O thread, when the client leaves before the answer was ended; on the calling thread, at
   /// once, if it has left already. The callback is dropped when the answer ends.
   virtual void on_disconnect(std::function<void()> callback) = 0;
