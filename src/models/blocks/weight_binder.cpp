@@ -38,39 +38,61 @@ tensor::View WeightBinder::view(const std::string& name, std::span<const std::in
   return *std::move(found);
 }
 
-std::unique_ptr<kernels::Matrix> WeightBinder::matrix(std::span<const Part> parts, std::int64_t cols) {
-  std::vector<tensor::View> views;
-  views.reserve(parts.size());
-  for (const Part& part : parts) views.push_back(view(part.name, std::array{part.rows, cols}));
+tensor::View WeightBinder::flat(const std::string& name, std::int64_t size) {
+  const auto found = source_.find(name);
+  if (!found || found->shape.size() != 1) return view(name, std::array<std::int64_t, 2>{1, size});
+  tensor::View out = view(name, std::array{size});
+  out.shape.insert(out.shape.begin(), 1);
+  return out;
+}
+
+std::unique_ptr<kernels::Matrix> WeightBinder::matrix(std::span<const tensor::View> views, const std::string& name) {
   if (device_ == nullptr) return nullptr;
   try {
     auto packed = device_->load_matrix(views);
     source_.drop_pages();
     return packed;
   } catch (const Error& e) {
-    if (e.code() == ErrorCode::internal || parts.empty()) throw;
-    throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(parts.front().name) + ": " + e.detail());
+    if (e.code() == ErrorCode::internal) throw;
+    throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(name) + ": " + e.detail());
   }
+}
+
+std::unique_ptr<kernels::Matrix> WeightBinder::matrix(std::span<const Part> parts, std::int64_t cols) {
+  std::vector<tensor::View> views;
+  views.reserve(parts.size());
+  for (const Part& part : parts) views.push_back(view(part.name, std::array{part.rows, cols}));
+  return matrix(views, parts.empty() ? "" : parts.front().name);
 }
 
 std::unique_ptr<kernels::Matrix> WeightBinder::matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
   return matrix(std::array{Part{name, rows}}, cols);
 }
 
-std::vector<float> WeightBinder::host_vector(const std::string& name, std::int64_t size) {
-  const tensor::View found = view(name, std::array{size});
-  std::vector<float> values(static_cast<std::size_t>(size));
+std::vector<float> WeightBinder::host_values(const std::string& name, std::span<const std::int64_t> shape) {
+  const tensor::View found = view(name, shape);
   if (found.dtype == tensor::DType::i32 || found.dtype == tensor::DType::i8) {
     throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(name) + " holds integers");
   }
+  std::int64_t size = 1;
+  for (const std::int64_t dim : shape) size *= dim;
+  std::vector<float> values(static_cast<std::size_t>(size));
   tensor::dequantize_row(found.dtype, found.data, values);
   return values;
+}
+
+std::vector<float> WeightBinder::host_vector(const std::string& name, std::int64_t size) {
+  return host_values(name, std::array{size});
+}
+
+DeviceVector WeightBinder::upload(std::span<const float> values) const {
+  return device_ == nullptr ? DeviceVector() : DeviceVector(*device_, values);
 }
 
 DeviceVector WeightBinder::vector(const std::string& name, std::int64_t size, float offset) {
   auto values = host_vector(name, size);
   for (float& v : values) v += offset;
-  return device_ == nullptr ? DeviceVector() : DeviceVector(*device_, values);
+  return upload(values);
 }
 
 DeviceVector WeightBinder::vector(std::span<const Part> parts) {
@@ -79,7 +101,7 @@ DeviceVector WeightBinder::vector(std::span<const Part> parts) {
     const auto more = host_vector(part.name, part.rows);
     values.insert(values.end(), more.begin(), more.end());
   }
-  return device_ == nullptr ? DeviceVector() : DeviceVector(*device_, values);
+  return upload(values);
 }
 
 void WeightBinder::ignore_prefix(std::string_view prefix) {

@@ -53,6 +53,17 @@ class WeightBinder {
   /// Several vectors, one behind the other.
   DeviceVector vector(std::span<const Part> parts);
   std::vector<float> host_vector(const std::string& name, std::int64_t size);
+  /// A tensor of that shape as the file has it; it counts as taken.
+  tensor::View view(const std::string& name, std::span<const std::int64_t> shape);
+  /// A tensor [1, size] or [size] as the former.
+  tensor::View flat(const std::string& name, std::int64_t size);
+  /// Its values as floats.
+  std::vector<float> host_values(const std::string& name, std::span<const std::int64_t> shape);
+  /// Matrices that view() found or that were made of them, stacked; `name` is for messages.
+  std::unique_ptr<kernels::Matrix> matrix(std::span<const tensor::View> views, const std::string& name);
+  DeviceVector upload(std::span<const float> values) const;
+  /// Whether there is a device: what is not packed need not be rearranged either.
+  bool packs() const { return device_ != nullptr; }
   /// Marks a tensor that may stand in the file and is rightly not used.
   void ignore(const std::string& name) { used_.insert(name); }
   /// The same for every name that begins so.
@@ -61,8 +72,6 @@ class WeightBinder {
   void check_all_used(std::string_view architecture) const;
 
  private:
-  tensor::View view(const std::string& name, std::span<const std::int64_t> shape);
-
   const formats::WeightSource& source_;
   kernels::Device* device_;
   std::set<std::string, std::less<>> used_;

@@ -9,6 +9,7 @@
 #include "models/blocks/gated_mlp.h"
 #include "models/blocks/plain_mlp.h"
 #include "models/blocks/weight_binder.h"
+#include "models/decoder/bind_moe.h"
 #include "models/decoder/limits.h"
 
 namespace glia::models::decoder {
@@ -91,6 +92,7 @@ class Binding {
   }
 
   std::unique_ptr<FeedForward> feed_forward(std::int32_t i) {
+    if (c_.layers[static_cast<std::size_t>(i)].experts) return bind_moe(c_, names_, i, binder_);
     const std::array down = {Part{names_.layer(i, names_.down), c_.hidden}};
     if (!c_.gated) {
       PlainMlpWeights w;

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/device.h"
 #include "models/blocks/norm.h"
 #include "models/blocks/rope_table.h"
+#include "models/decoder/moe.h"
 
 namespace glia::models::decoder {
 
@@ -23,6 +25,7 @@ struct RopeSpec {
 struct LayerConfig {
   std::size_t rope = 0;     ///< index into Config::ropes
   std::int32_t window = 0;  ///< positions that a row sees, itself included; 0: all before it
+  bool experts = false;     ///< its feed-forward is Config::moe
 };
 
 struct Config {
@@ -51,6 +54,7 @@ struct Config {
   bool gated = true;  ///< W_down (gate(W_gate x) * W_up x), else W_down gate(W_up x)
   kernels::Gate gate = kernels::Gate::silu;
   bool mlp_bias = false;
+  std::optional<MoeConfig> moe;  ///< of the layers with experts
 
   float embedding_scale = 1;
   float logit_softcap = 0;  ///< 0: none

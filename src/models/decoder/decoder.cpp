@@ -108,9 +108,14 @@ std::size_t packed_bytes(const Description& description, const formats::WeightSo
     }
     const auto view = source.find(name);
     if (!view) continue;
-    const std::uint64_t rows = view->rows();
-    const std::uint64_t whole = view->shape.size() < 2 ? rows : (rows + kGroupRows - 1) / kGroupRows * kGroupRows;
-    sum += view->data.size() / rows * whole;
+    if (view->shape.size() < 2) {
+      sum += view->data.size();
+      continue;
+    }
+    // Experts [count, rows, cols] are packed one by one.
+    const std::uint64_t rows = view->shape[view->shape.size() - 2];
+    if (rows == 0) continue;
+    sum += view->data.size() / rows * ((rows + kGroupRows - 1) / kGroupRows * kGroupRows);
   }
   return static_cast<std::size_t>(sum);
 }

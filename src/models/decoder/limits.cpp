@@ -34,6 +34,13 @@ void check_config(const Config& c) {
            std::to_string(c.head_dim));
   }
   number_within(static_cast<double>(c.norm_eps), 1e-12, 1.0, "the norm's epsilon");
+  if (c.moe && c.moe->used > c.moe->experts) {
+    refuse(std::to_string(c.moe->used) + " experts cannot be chosen among " + std::to_string(c.moe->experts));
+  }
+  if (c.moe) number_within(static_cast<double>(c.moe->scale), 1e-6, 1e6, "the scale of the experts' weights");
+  number_within(static_cast<double>(c.attention_scale), 0, 1e3, "the attention's scale");
+  number_within(static_cast<double>(c.attention_softcap), 0, 1e6, "the attention's softcap");
+  number_within(static_cast<double>(c.logit_softcap), 0, 1e6, "the logits' softcap");
   for (const RopeSpec& rope : c.ropes) {
     number_within(rope.parameters.theta, 1.0, 1e12, "the rotary theta");
     number_within(rope.parameters.factor, 1e-3, 1e6, "the rotary scaling factor");

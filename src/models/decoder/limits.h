@@ -16,6 +16,7 @@ inline constexpr std::uint64_t kMostWidth = 1U << 18;  // hidden, ff, heads * he
 inline constexpr std::uint64_t kMostLayers = 1U << 12;
 inline constexpr std::uint64_t kMostHeads = 1U << 12;
 inline constexpr std::uint64_t kMostHeadDim = 1U << 10;
+inline constexpr std::uint64_t kMostExperts = 1U << 12;
 inline constexpr std::uint64_t kMostContext = 1U << 30;
 
 [[noreturn]] void refuse(const std::string& what);

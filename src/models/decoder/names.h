@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "models/decoder/moe.h"
+
 namespace glia::models::decoder {
 
 struct Names {
@@ -26,6 +28,7 @@ struct Names {
   std::string_view gate_up;  ///< one tensor of gate and up stacked, instead of them
   std::string_view down;
   std::string_view mlp_post_norm;
+  MoeNames moe = {};  ///< of the layers with experts
 
   std::string layer(std::int32_t index, std::string_view stem) const {
     return std::string(layer_prefix) + std::to_string(index) + std::string(stem);
@@ -53,6 +56,7 @@ inline constexpr Names kGgufNames = {
     .gate_up = "",
     .down = ".ffn_down",
     .mlp_post_norm = ".post_ffw_norm",
+    .moe = kGgufMoeNames,
 };
 
 inline constexpr Names kHfNames = {
