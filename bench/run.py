@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODELS = Path(os.environ.get("GLIA_MODELS") or Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share")) / "glia/models")
 SMOLLM2 = MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
 GLIA = ROOT / "build/apps/glia/glia"
+QUOTA = ROOT / "build/bench/quota_bench"
 WORKER = ROOT / "build/bench/glia_worker"
 THREADS = 2
 PAIRS = 9
@@ -157,6 +158,17 @@ def cold_start():
     report("chat.peak_memory", usage.ru_maxrss / 1024, None, "MiB", note=f"bar {bar:.0f} MiB: weights x 1.6 + 200 MB")
 
 
+def quota():
+    """The ledger's own cost: the same request billed and unbilled in turn, and billed requests a second of 64 clients."""
+    figure = lambda *arguments: float(subprocess.run([str(QUOTA), *arguments], check=True, capture_output=True, text=True).stdout)
+    overheads = [figure("overhead", "500") for _ in range(7)]
+    rates = [figure("rate", "2") for _ in range(7)]
+    for name, values, unit, bar in (("quota.overhead", overheads, "ms", "bar 1 ms a request, median of 500 pairs"),
+                                    ("quota.billed_requests", rates, "requests/s", "bar 2,000, each durable before its answer ends")):
+        q = statistics.quantiles(values, n=4)
+        report(name, statistics.median(values), None, unit, note=f"{bar}; quartiles {q[0]:.4g}..{q[2]:.4g} of {len(values)} runs")
+
+
 def wanted(name):
     names = sys.argv[1:]
     return not names or any(name.startswith(n) for n in names)
@@ -173,10 +185,17 @@ def main():
         serve()
     if wanted("chat.cold_start") or wanted("chat.peak_memory"):
         cold_start()
+    if wanted("quota.overhead") or wanted("quota.billed_requests"):
+        quota()
     out = ROOT / "bench/results" / (re.sub(r"[^A-Za-z0-9]+", "-", cpu).strip("-").lower() + f"-{os.cpu_count()}.csv")
     out.parent.mkdir(exist_ok=True)
+    kept = []
+    if out.exists():  # what this run did not measure stays
+        with out.open(newline="") as f:
+            measured = {row[0] for row in rows}
+            kept = [row for row in list(csv.reader(f))[1:] if row and row[0] not in measured]
     with out.open("w", newline="") as f:
-        csv.writer(f).writerows([["name", "ratio", "ours", "peer", "unit", "note"], *rows])
+        csv.writer(f).writerows([["name", "ratio", "ours", "peer", "unit", "note"], *kept, *rows])
     print(f"# wrote {out.relative_to(ROOT)}")
 
 

@@ -33,7 +33,9 @@ int ps(const Settings& settings, bool as_json);
 struct UsageOptions {
   int days = 7;
   std::string account;  ///< empty: all
+  std::string by = "day,model,task";
   bool as_json = false;
+  bool as_csv = false;
 };
 int usage(const Settings& settings, const UsageOptions& options);
 

@@ -36,6 +36,7 @@ House::House(const Settings& settings)
       ledger(open_ledger(settings, clock)),
       engine(engine::make_engine(engine_options(settings), clock)),
       meter(*ledger),
-      runner(catalog, *engine, meter, clock, weights) {}
+      local(catalog, *engine, meter, clock, weights),
+      runner(local, catalog, clock, settings.rate_limits) {}
 
 }  // namespace glia::cli

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "ledger/ledger.h"
 #include "ledger_meter.h"
+#include "limited_runner.h"
 #include "settings.h"
 #include "tasks/local_runner.h"
 #include "tasks/weights.h"
@@ -25,7 +26,8 @@ struct House {
   std::unique_ptr<ledger::Ledger> ledger;
   std::unique_ptr<engine::Engine> engine;
   LedgerMeter meter;
-  tasks::LocalRunner runner;
+  tasks::LocalRunner local;
+  LimitedRunner runner;  ///< what the dialects call
 };
 
 tasks::WeightsOptions weights_options(const Settings& settings);

@@ -70,6 +70,8 @@ struct Program {
     add_settings(*c, given);
     c->add_option("--plan", given.plan, "paid counts and shows; free refuses past 10,000 neurons a day")
         ->envname("GLIA_PLAN");
+    c->add_flag("--rate-limits", given.rate_limits, "Refuse past the service's requests a minute")
+        ->envname("GLIA_RATE_LIMITS");
     c->add_option("--preload", serve_options.preload, "Ids to load before the first request")
         ->delimiter(',')
         ->envname("GLIA_PRELOAD");
@@ -107,7 +109,10 @@ struct Program {
     usage_command->add_option("--days", usage_options.days, "How many days, today included (default: 7)")
         ->check(CLI::Range(1, 3660));
     usage_command->add_option("--account", usage_options.account, "One account (default: all)");
-    usage_command->add_flag("--json", usage_options.as_json, "As JSON");
+    usage_command->add_option("--by", usage_options.by, "What is told apart: day, model and task, or some of them")
+        ->type_name("COLUMNS");
+    auto* const usage_json = usage_command->add_flag("--json", usage_options.as_json, "As JSON");
+    usage_command->add_flag("--csv", usage_options.as_csv, "As CSV")->excludes(usage_json);
     usage_command->callback([this] { verb = [this] { return usage(settle_settings(given), usage_options); }; });
 
     auto* version_command = app.add_subcommand("version", "Version, instruction sets and the one in use");

@@ -60,6 +60,10 @@ TEST(Program, ListAndVersionAndHelpAreZero) {
   EXPECT_EQ(list.text.front(), '[');
   EXPECT_NE(list.text.find("\"@cf/meta/llama-3.1-8b-instruct\""), std::string::npos);
   EXPECT_EQ(glia("usage --json --data /tmp/glia-cli-none").text, "[]\n");
+  EXPECT_EQ(glia("usage --csv --by model,day --data /tmp/glia-cli-none").text,
+            "day,model,calls,prompt_tokens,completion_tokens,neurons,stand_in\n");
+  EXPECT_EQ(glia("usage --by hour").code, 2);
+  EXPECT_EQ(glia("usage --csv --json").code, 2);
 }
 
 }  // namespace

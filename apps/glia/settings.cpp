@@ -56,6 +56,8 @@ void read_serve(const fs::path& file, const toml::table& table, Settings& s) {
       s.math = text(key, node);
     else if (key == "log_level")
       s.log_level = text(key, node);
+    else if (key == "rate_limits")
+      s.rate_limits = value_of<bool>(file, key, node, "true or false");
     else if (key == "log_json")
       s.log_json = value_of<bool>(file, key, node, "true or false");
     else if (key == "threads")
@@ -144,6 +146,7 @@ Settings settle_settings(const GivenSettings& given) {
   put(s.threads, given.threads);
   put(s.memory_mib, given.memory_mib);
   if (given.port) s.port = static_cast<std::uint16_t>(*given.port);
+  s.rate_limits = s.rate_limits || given.rate_limits;
   s.log_json = s.log_json || given.log_json;
   for (const auto& pair : given.models) {
     const auto eq = pair.find('=');

@@ -24,6 +24,7 @@ struct Settings {
   std::uint16_t port = kDefaultPort;
   std::string profile = "tiny";      ///< which weights answer for an id
   std::string plan = "paid";         ///< "paid" counts and shows, "free" refuses past the day's allocation
+  bool rate_limits = false;          ///< everyone is held to the service's requests a minute
   std::filesystem::path data;        ///< the ledger lives here
   std::filesystem::path models_dir;  ///< the weights live here
   int threads = 0;                   ///< 0: every core
@@ -41,6 +42,7 @@ struct GivenSettings {
   std::optional<int> port, threads;
   std::optional<std::uint64_t> memory_mib;
   bool log_json = false;
+  bool rate_limits = false;
   std::vector<std::string> models;  ///< "ID=PATH"
 };
 

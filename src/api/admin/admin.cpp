@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "api/run_request.h"
-#include "api/usage_json.h"
+#include "api/usage_report.h"
 
 namespace glia::api {
 namespace {
@@ -84,9 +84,14 @@ void usage(const ContextPtr& context, const ReplyPtr& reply, const http::Request
       throw Error(ErrorCode::invalid_input, "days: a whole number from 1 to 3660 is expected");
     }
   }
+  const auto by = request.param("by") ? ledger::parse_grouping(*request.param("by")) : ledger::Grouping{};
+  const auto format = request.param("format").value_or("json");
+  if (format != "json" && format != "csv") throw Error(ErrorCode::invalid_input, "format: json or csv is expected");
   const std::string account(request.param("account").value_or(""));
-  run_on_worker(context, reply, [context, reply, account, days] {
-    reply->json(200, json::serialize(usage_json(context->services.usage(account, days))));
+  run_on_worker(context, reply, [context, reply, account, days, by, csv = format == "csv"] {
+    const auto rows = ledger::grouped(context->services.usage(account, days), by);
+    if (csv) return reply->send(200, "text/csv; charset=utf-8", usage_csv(rows, by));
+    reply->json(200, json::serialize(usage_json(rows, by)));
   });
 }
 
