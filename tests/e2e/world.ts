@@ -5,6 +5,7 @@ import { execFile } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import {
@@ -83,7 +84,7 @@ export class World {
 
   static async start(
     wrangler: WranglerName,
-    options: { terminal?: boolean; env?: NodeJS.ProcessEnv } = {},
+    options: { terminal?: boolean; env?: NodeJS.ProcessEnv; flags?: string[] } = {},
   ): Promise<World> {
     const glia_program = program();
     tokenizer();
@@ -99,11 +100,14 @@ export class World {
     const temporary = join(folder.path, "tmp");
     mkdirSync(temporary);
     const env = { GLIA_BIN: glia_program, GLIA_DATA: join(folder.path, "ledger"), TMPDIR: temporary, ...options.env };
-    const run = glia_dev(["--glia-port", String(port), "--port", "0", "--inspector-port", "0"], {
-      cwd: folder.path,
-      env,
-      ...(options.terminal ? { terminal: true } : {}),
-    });
+    const run = glia_dev(
+      ["--glia-port", String(port), "--port", "0", "--inspector-port", "0", ...(options.flags ?? [])],
+      {
+        cwd: folder.path,
+        env,
+        ...(options.terminal ? { terminal: true } : {}),
+      },
+    );
     const world = new World(folder, run, `http://127.0.0.1:${port}`);
     world.base = `http://127.0.0.1:${await run.ready()}`;
     return world;
@@ -191,6 +195,17 @@ export class World {
     ).catch((error: Error) => {
       throw new Error(`${error.message}: ${last}`);
     });
+  }
+
+  /** Puts neurons on the account's day, as another process with the same ledger would. */
+  charge_elsewhere(neurons: number): void {
+    const db = new DatabaseSync(join(this.folder.path, "ledger/ledger.sqlite"));
+    const day = Math.floor(Date.now() / 86_400_000);
+    db.prepare("INSERT INTO days VALUES (?, 'local', 'another', 'Text Generation', 0, 1, 0, 0, ?)").run(
+      day,
+      neurons * 1_000_000,
+    );
+    db.close();
   }
 
   glia_pid(): number {
