@@ -9,9 +9,16 @@ set(glia_text_rs_dir ${CMAKE_SOURCE_DIR}/rust/text)
 set(glia_text_rs_target ${CMAKE_BINARY_DIR}/rust)
 set(glia_text_rs_library ${glia_text_rs_target}/release/libglia_text_rs.a)
 file(GLOB glia_text_rs_sources CONFIGURE_DEPENDS ${glia_text_rs_dir}/src/*.rs)
+# Nothing of where it was built stays in the library.
+if(DEFINED ENV{CARGO_HOME})
+  set(cargo_home $ENV{CARGO_HOME})
+else()
+  set(cargo_home $ENV{HOME}/.cargo)
+endif()
+set(rustflags "--remap-path-prefix=${cargo_home}/registry/src=crates --remap-path-prefix=${glia_text_rs_dir}=rust/text")
 add_custom_command(
   OUTPUT ${glia_text_rs_library}
-  COMMAND ${CMAKE_COMMAND} -E env CARGO_TARGET_DIR=${glia_text_rs_target}
+  COMMAND ${CMAKE_COMMAND} -E env CARGO_TARGET_DIR=${glia_text_rs_target} "RUSTFLAGS=${rustflags}"
           ${GLIA_CARGO} build --release --locked --lib --manifest-path ${glia_text_rs_dir}/Cargo.toml
   DEPENDS ${glia_text_rs_sources} ${glia_text_rs_dir}/Cargo.toml ${glia_text_rs_dir}/Cargo.lock
   COMMENT "cargo build rust/text"
