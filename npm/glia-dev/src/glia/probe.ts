@@ -14,6 +14,8 @@ export interface ServedModel {
   weights: string;
   stand_in: boolean;
   available: boolean;
+  /** The file's name in the folder of weights. */
+  file?: string;
   /** What to type when the weights are not on this machine. */
   advice?: string;
 }
