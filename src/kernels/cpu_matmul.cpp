@@ -108,6 +108,7 @@ void CpuDevice::multiply(const Product& product, const Piece& piece) const {
     const auto type = static_cast<std::size_t>(part.type);
     MatmulKernel kernel = math_ == MathMode::fast ? kernels_.matmul_fast[type] : nullptr;
     if (kernel == nullptr) kernel = kernels_.matmul_exact[type];
+    task.scale_shift = part.scale_shift;
     for (std::int64_t g = begin; g < end; g++) {
       const std::int64_t output = part.first_row + g * kGroupRows;
       task.quants = part.group(g);

@@ -1,6 +1,7 @@
 #include "kernels/cpu_matrix.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <cstring>
 #include <string>
@@ -28,25 +29,46 @@ T get(const void* at) {
   return value;
 }
 
-/// 32 quants of row `row` into its place in a packed block.
+static_assert([] {
+  for (int i = 0; i < 16; i++) {
+    if (kIq4Codes[i] != tensor::kIq4Values[i] + 128 || kFp4Codes[i] != tensor::kFp4Values[i] + 16) return false;
+  }
+  return true;
+}());
+
+/// The bits above a quant's low ones, `shift` and up, of 32 columns: a nibble per row and 4 columns.
+void put_high_bits(std::uint8_t* out, int row, const std::uint8_t* q, int shift) {
+  for (int g = 0; g < 8; g++) {
+    unsigned bits = 0;
+    for (int j = 0; j < 4; j++) bits |= static_cast<unsigned>(q[4 * g + j] >> shift) << j;
+    std::uint8_t& byte = out[8 * g + row / 2];
+    byte = static_cast<std::uint8_t>(byte | (bits << (4 * (row % 2))));
+  }
+}
+
+int get_high_bit(const std::uint8_t* in, int row, int col) {
+  return (in[8 * (col / 4) + row / 2] >> (4 * (row % 2) + col % 4)) & 1;
+}
+
+/// 32 quants of row `row` into its place in a packed block, which was zero.
 template <class Type>
 void put_quants(std::uint8_t* block, int row, const std::uint8_t* q) {
   if constexpr (Type::kBits == 8) {
     for (int g = 0; g < 8; g++) put(block + 64 * g + 4 * row, get<std::uint32_t>(q + 4 * g));
+  } else if constexpr (Type::kBits <= 3) {
+    for (int g = 0; g < 2; g++) {
+      std::uint32_t four = 0;
+      for (int i = 0; i < 4; i++) four |= (get<std::uint32_t>(q + 4 * (g + 2 * i)) & 0x03030303U) << (2 * i);
+      put(block + 64 * g + 4 * row, four);
+    }
+    if constexpr (Type::kBits == 3) put_high_bits(block + 128, row, q, 2);
   } else {
     for (int g = 0; g < 4; g++) {
       const std::uint32_t low = get<std::uint32_t>(q + 4 * g) & 0x0F0F0F0FU;
       const std::uint32_t high = get<std::uint32_t>(q + 16 + 4 * g) & 0x0F0F0F0FU;
       put(block + 64 * g + 4 * row, low | (high << 4));
     }
-  }
-  if constexpr (Type::kBits == 5) {
-    for (int g = 0; g < 8; g++) {
-      unsigned bits = 0;
-      for (unsigned j = 0; j < 4; j++) bits |= static_cast<unsigned>(q[4 * g + static_cast<int>(j)] >> 4) << j;
-      std::uint8_t& byte = block[256 + 8 * g + row / 2];
-      byte = static_cast<std::uint8_t>(byte | (bits << (4 * (row % 2))));
-    }
+    if constexpr (Type::kBits == 5) put_high_bits(block + 256, row, q, 4);
   }
 }
 
@@ -54,55 +76,64 @@ void put_quants(std::uint8_t* block, int row, const std::uint8_t* q) {
 template <class Type>
 int get_quant(const std::uint8_t* block, int row, int col) {
   const int g = col / 4;
+  const int byte = 4 * row + col % 4;
   if constexpr (Type::kBits == 8) {
-    return block[64 * g + 4 * row + col % 4];
+    return block[64 * g + byte];
+  } else if constexpr (Type::kBits <= 3) {
+    int q = (block[64 * (g % 2) + byte] >> (2 * (g / 2))) & 3;
+    if constexpr (Type::kBits == 3) q |= get_high_bit(block + 128, row, col) << 2;
+    return q;
   } else {
-    const int byte = block[64 * (g % 4) + 4 * row + col % 4];
-    int q = g < 4 ? byte & 0x0F : byte >> 4;
-    if constexpr (Type::kBits == 5) q |= ((block[256 + 8 * g + row / 2] >> (4 * (row % 2) + col % 4)) & 1) << 4;
+    int q = g < 4 ? block[64 * g + byte] & 0x0F : block[64 * (g - 4) + byte] >> 4;
+    if constexpr (Type::kBits == 5) q |= get_high_bit(block + 256, row, col) << 4;
     return q;
   }
 }
 
-// Scales of one file block at `out`, the scales of a packed group's block (or super-block).
-
+/// Scales of one file block at `out`, the scales of a packed group's block (or super-block).
 template <class Type, class Block>
 void put_scales(std::uint8_t* out, int row, const Block& b) {
-  put(out + 2 * row, b.d);
-  if constexpr (!Type::kSuper) {
+  if constexpr (Type::kGroupScales) {
+    put(out + 4 * row, b.d);
+    if constexpr (Type::kZeros) out[64 + row] = static_cast<std::uint8_t>(b.zero);
+  } else if constexpr (Type::kBf16Scales) {
+    put(out + 2 * row, tensor::f32_to_bf16(tensor::mxfp4_scale(b.e)));  // a power of two: exact
+  } else if constexpr (!Type::kSuper) {
+    put(out + 2 * row, b.d);
     if constexpr (Type::kMin) put(out + 32 + 2 * row, b.m);
-  } else if constexpr (Type::kMin) {
-    put(out + 32 + 2 * row, b.dmin);
-    std::uint8_t sc[8];
-    std::uint8_t mn[8];
-    tensor::unpack_scales(b.scales, sc, mn);
-    for (int s = 0; s < 8; s++) {
-      out[Type::kSuperHeadBytes + s * Type::kSubScaleBytes + row] = sc[s];
-      out[Type::kSuperHeadBytes + s * Type::kSubScaleBytes + 16 + row] = mn[s];
-    }
   } else {
-    for (int s = 0; s < 16; s++) put(out + Type::kSuperHeadBytes + s * Type::kSubScaleBytes + row, b.scales[s]);
+    constexpr int kSubBlocks = kSuperCols / Type::kSubBlock;
+    put(out + 2 * row, b.d);
+    std::int8_t sc[kSubBlocks];
+    std::uint8_t mn[kSubBlocks];
+    tensor::sub_scales(b, sc, mn);
+    if constexpr (Type::kMin) put(out + 32 + 2 * row, b.dmin);
+    for (int s = 0; s < kSubBlocks; s++) {
+      std::uint8_t* sub = out + Type::kSuperHeadBytes + s * Type::kSubScaleBytes;
+      put(sub + row, sc[s]);
+      if constexpr (Type::kMin) sub[16 + row] = mn[s];
+    }
   }
 }
 
-template <class Type>
-constexpr int scale_bytes_per(int elements) {
-  return Type::kSuper ? Type::kSuperBytes : Type::kSubScaleBytes * (elements / kBlockCols);
-}
+/// log2 of how many blocks of 32 columns share group scales.
+constexpr int shift_of(int elements) { return elements == 32 ? 0 : elements == 64 ? 1 : 2; }
 
 template <DType dtype, class Block, int elements>
 struct Quantised {
   using Type = Packed<dtype>;
+  static constexpr bool kIntegers = true;
+  static constexpr int kScaleBytes = Type::kSuper ? Type::kSuperBytes : Type::kSubScaleBytes;  ///< of a file block
 
   static void lay_out(Part& part, std::int64_t cols) {
     const auto blocks = static_cast<std::size_t>(cols / kBlockCols);
     part.scale_offset = blocks * static_cast<std::size_t>(Type::kBlockBytes);
-    const std::size_t scales =
-        static_cast<std::size_t>(cols / elements) * static_cast<std::size_t>(scale_bytes_per<Type>(elements));
+    const std::size_t scales = static_cast<std::size_t>(cols / elements) * static_cast<std::size_t>(kScaleBytes);
     part.group_bytes = (part.scale_offset + scales + 63) / 64 * 64;
+    if constexpr (Type::kGroupScales) part.scale_shift = shift_of(elements);
   }
 
-  static void pack_row(const std::byte* in, std::int64_t cols, std::uint8_t* group, std::size_t scale_offset, int row) {
+  static bool pack_row(const std::byte* in, std::int64_t cols, std::uint8_t* group, std::size_t scale_offset, int row) {
     std::uint8_t* quants = group;
     std::uint8_t* scales = group + scale_offset;
     for (std::int64_t k = 0; k < cols; k += elements) {
@@ -111,16 +142,18 @@ struct Quantised {
       tensor::unpack_quants(block, q);
       for (int j = 0; j < elements; j += kBlockCols, quants += Type::kBlockBytes) put_quants<Type>(quants, row, q + j);
       put_scales<Type>(scales, row, block);
-      scales += scale_bytes_per<Type>(elements);
+      scales += kScaleBytes;
       in += sizeof(Block);
     }
+    return true;
   }
 
   static void read_row(const Part& part, std::int64_t cols, const std::uint8_t* group, int row, float* out) {
     const std::uint8_t* quants = group;
     for (std::int64_t k = 0; k < cols; k += kBlockCols, quants += Type::kBlockBytes) {
       for (int j = 0; j < kBlockCols; j++) {
-        const int q = get_quant<Type>(quants, row, j);
+        int q = get_quant<Type>(quants, row, j);
+        if constexpr (Type::kCodes != nullptr) q = Type::kCodes[q];
         out[k + j] = weight(group + part.scale_offset, k + j, row, q);
       }
     }
@@ -129,36 +162,74 @@ struct Quantised {
  private:
   static float half(const std::uint8_t* at) { return tensor::f16_to_f32(get<std::uint16_t>(at)); }
 
+  /// Each case rounds as tensor::dequantize_row does: once.
   static float weight(const std::uint8_t* scales, std::int64_t k, int row, int q) {
-    float d = 0;
-    float m = 0;
-    if constexpr (!Type::kSuper) {
-      const std::uint8_t* at = scales + k / kBlockCols * Type::kSubScaleBytes;
-      d = half(at + 2 * row);
-      if constexpr (Type::kMin) m = half(at + 32 + 2 * row);
-    } else {
+    if constexpr (Type::kGroupScales) {
+      const std::uint8_t* at = scales + k / elements * Type::kSubScaleBytes;
+      return get<float>(at + 4 * row) * static_cast<float>(q - at[64 + row]);
+    } else if constexpr (Type::kSuper) {
       const std::uint8_t* super = scales + k / kSuperCols * Type::kSuperBytes;
       const std::uint8_t* sub =
           super + Type::kSuperHeadBytes + (k % kSuperCols) / Type::kSubBlock * Type::kSubScaleBytes;
-      d = half(super + 2 * row) * static_cast<float>(static_cast<std::int8_t>(sub[row]));
-      if constexpr (Type::kMin) m = -(half(super + 32 + 2 * row) * static_cast<float>(sub[16 + row]));
+      const float d = half(super + 2 * row) * static_cast<float>(static_cast<std::int8_t>(sub[row]));
+      if constexpr (!Type::kMin) return d * static_cast<float>(q - Type::kZero);
+      const float m = -(half(super + 32 + 2 * row) * static_cast<float>(sub[16 + row]));
+      return d * static_cast<float>(q) + m;
+    } else {
+      const std::uint8_t* at = scales + k / kBlockCols * Type::kSubScaleBytes;
+      const float d = Type::kBf16Scales ? tensor::bf16_to_f32(get<std::uint16_t>(at + 2 * row)) : half(at + 2 * row);
+      if constexpr (!Type::kMin) return d * static_cast<float>(q - Type::kZero);
+      return d * static_cast<float>(q) + half(at + 32 + 2 * row);
     }
-    if constexpr (!Type::kMin) return d * static_cast<float>(q - Type::kZero);
-    return d * static_cast<float>(q) + m;  // one rounding: the product is exact
+  }
+};
+
+/// FP8 with a float32 scale per `elements` columns.
+template <int elements>
+struct Float8 {
+  static constexpr bool kIntegers = false;
+
+  static void lay_out(Part& part, std::int64_t cols) {
+    part.scale_offset = static_cast<std::size_t>(cols) * kGroupRows;
+    part.group_bytes = part.scale_offset + static_cast<std::size_t>(cols / elements) * PackedF8::kSubScaleBytes;
+    part.scale_shift = shift_of(elements);
+  }
+  /// False for a NaN, which the kernels would read as 480.
+  static bool pack_row(const std::byte* in, std::int64_t cols, std::uint8_t* group, std::size_t scale_offset, int row) {
+    bool good = true;
+    for (std::int64_t k = 0; k < cols; k += elements) {
+      const auto block = get<tensor::BlockF8<elements>>(in);
+      put(group + scale_offset + k / elements * PackedF8::kSubScaleBytes + 4 * row, block.d);
+      for (int j = 0; j < elements; j++) {
+        good &= (block.bits[j] & 0x7F) != 0x7F;
+        group[(k + j) * kGroupRows + row] = block.bits[j];
+      }
+      in += sizeof(block);
+    }
+    return good;
+  }
+  static void read_row(const Part& part, std::int64_t cols, const std::uint8_t* group, int row, float* out) {
+    for (std::int64_t k = 0; k < cols; k++) {
+      const float d = get<float>(group + part.scale_offset + k / elements * PackedF8::kSubScaleBytes + 4 * row);
+      out[k] = d * tensor::f8_to_f32(group[k * kGroupRows + row]);
+    }
   }
 };
 
 template <DType dtype, class Element>
 struct Floats {
+  static constexpr bool kIntegers = false;
+
   static void lay_out(Part& part, std::int64_t cols) {
     part.scale_offset = 0;
     part.group_bytes = (static_cast<std::size_t>(cols) * kGroupRows * sizeof(Element) + 63) / 64 * 64;
   }
-  static void pack_row(const std::byte* in, std::int64_t cols, std::uint8_t* group, std::size_t, int row) {
+  static bool pack_row(const std::byte* in, std::int64_t cols, std::uint8_t* group, std::size_t, int row) {
     auto* out = reinterpret_cast<Element*>(group) + row;
     for (std::int64_t k = 0; k < cols; k++) {
       out[k * kGroupRows] = get<Element>(in + static_cast<std::size_t>(k) * sizeof(Element));
     }
+    return true;
   }
   static void read_row(const Part&, std::int64_t cols, const std::uint8_t* group, int row, float* out) {
     const auto* in = reinterpret_cast<const Element*>(group) + row;
@@ -208,8 +279,38 @@ bool with_packer(DType type, Body body) {
     case DType::q6_k:
       body(Quantised<DType::q6_k, tensor::BlockQ6K, 256>{});
       return true;
+    case DType::q2_k:
+      body(Quantised<DType::q2_k, tensor::BlockQ2K, 256>{});
+      return true;
+    case DType::q3_k:
+      body(Quantised<DType::q3_k, tensor::BlockQ3K, 256>{});
+      return true;
+    case DType::iq4_nl:
+      body(Quantised<DType::iq4_nl, tensor::BlockIq4Nl, 32>{});
+      return true;
+    case DType::iq4_xs:
+      body(Quantised<DType::iq4_xs, tensor::BlockIq4Xs, 256>{});
+      return true;
+    case DType::mxfp4:
+      body(Quantised<DType::mxfp4, tensor::BlockMxfp4, 32>{});
+      return true;
+    case DType::int4_g32:
+      body(Quantised<DType::int4_g32, tensor::BlockInt4<32>, 32>{});
+      return true;
+    case DType::int4_g128:
+      body(Quantised<DType::int4_g128, tensor::BlockInt4<128>, 128>{});
+      return true;
+    case DType::f8_g32:
+      body(Float8<32>{});
+      return true;
+    case DType::f8_g128:
+      body(Float8<128>{});
+      return true;
     case DType::i32:
     case DType::i8:
+    case DType::u8:
+    case DType::i64:
+    case DType::f8_e4m3:
       return false;
   }
   return false;
@@ -227,7 +328,7 @@ std::uint64_t checked_rows(const tensor::View& view, std::uint64_t cols) {
   if (view.cols() != cols) refuse("stacked weights differ in width");
   if (cols % type.block != 0) refuse("a weight row is not a whole number of " + std::string(type.name) + " blocks");
   std::uint64_t bytes = 0;
-  if (!checked_mul(rows, tensor::row_bytes(view.dtype, cols), bytes) || bytes != view.data.size()) {
+  if (!checked_mul(rows, tensor::row_bytes(view.dtype, cols), bytes) || (!view.source && bytes != view.data.size())) {
     refuse("a weight matrix has the wrong number of bytes");
   }
   return rows;
@@ -247,7 +348,10 @@ std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, 
     part.first_row = matrix->rows_;
     part.first_group = matrix->groups_;
     part.groups = (part.rows + kGroupRows - 1) / kGroupRows;
-    if (!with_packer(part.type, [&](auto packer) { packer.lay_out(part, matrix->cols_); })) {
+    if (!with_packer(part.type, [&](auto packer) {
+          packer.lay_out(part, matrix->cols_);
+          (packer.kIntegers ? matrix->has_quantised_ : matrix->has_float_) = true;
+        })) {
       refuse("weights of type " + std::string(tensor::info(part.type).name) + " cannot be multiplied");
     }
     const std::size_t part_bytes = part.group_bytes * static_cast<std::size_t>(part.groups);
@@ -255,7 +359,6 @@ std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, 
     bytes += part_bytes;
     matrix->rows_ += part.rows;
     matrix->groups_ += part.groups;
-    (tensor::info(part.type).block > 1 ? matrix->has_quantised_ : matrix->has_float_) = true;
     matrix->parts_.push_back(part);
   }
   matrix->data_ = PageBuffer(bytes);
@@ -264,23 +367,35 @@ std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, 
     part.data = next;
     next += part.group_bytes * static_cast<std::size_t>(part.groups);
   }
+  std::atomic<bool> good = true;
   for (std::size_t i = 0; i < views.size(); i++) {
     const Part& part = matrix->parts_[i];
-    const std::byte* data = views[i].data.data();
-    const std::uint64_t row_bytes = tensor::row_bytes(part.type, views[0].cols());
+    const auto row_bytes = static_cast<std::size_t>(tensor::row_bytes(part.type, views[0].cols()));
     with_packer(part.type, [&](auto packer) {
       pool.for_each(static_cast<std::uint32_t>(part.groups), [&](std::uint32_t g, int) {
-        std::uint8_t* group = part.group(g);
         const std::int64_t first = std::int64_t{g} * kGroupRows;
-        const auto rows = static_cast<int>(std::min<std::int64_t>(kGroupRows, part.rows - first));
+        const std::int64_t rows = std::min<std::int64_t>(kGroupRows, part.rows - first);
+        std::vector<std::byte> scratch;
+        const auto bytes =
+            tensor::read_rows(views[i], static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(rows), scratch);
         for (int r = 0; r < rows; r++) {
-          packer.pack_row(data + static_cast<std::uint64_t>(first + r) * row_bytes, matrix->cols_, group,
-                          part.scale_offset, r);
+          const std::byte* row = bytes.data() + static_cast<std::size_t>(r) * row_bytes;
+          if (!packer.pack_row(row, matrix->cols_, part.group(g), part.scale_offset, r)) good = false;
         }
       });
     });
   }
+  if (!good) refuse("a weight is not a number");
   return matrix;
+}
+
+std::size_t packed_bytes(const tensor::View& view) {
+  if (view.shape.size() < 2) return static_cast<std::size_t>(view.bytes());
+  const std::uint64_t rows = view.shape[view.shape.size() - 2];
+  CpuMatrix::Part part;
+  const bool packs = with_packer(view.dtype, [&](auto p) { p.lay_out(part, static_cast<std::int64_t>(view.cols())); });
+  if (!packs || rows == 0) return static_cast<std::size_t>(view.bytes());
+  return static_cast<std::size_t>(view.rows() / rows * ((rows + kGroupRows - 1) / kGroupRows)) * part.group_bytes;
 }
 
 void CpuMatrix::read_row(std::int64_t row, float* out) const {

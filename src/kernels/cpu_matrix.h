@@ -25,6 +25,7 @@ class CpuMatrix final : public Matrix {
     std::int64_t groups = 0;  ///< of 16 rows
     std::size_t group_bytes = 0;
     std::size_t scale_offset = 0;  ///< within a group
+    int scale_shift = 0;           ///< of MatmulTask
     std::uint8_t* data = nullptr;  ///< in the matrix' memory
 
     std::uint8_t* group(std::int64_t g) const { return data + static_cast<std::size_t>(g) * group_bytes; }

@@ -192,6 +192,10 @@ class Device {
   }
 };
 
+/// What a CPU device's load_matrix will take for a tensor of a file, [rows, cols] or a stack [n, rows, cols] whose
+/// matrices are packed one by one; a vector's own bytes.
+std::size_t packed_bytes(const tensor::View& view);
+
 struct CpuOptions {
   std::int32_t threads = 0;  ///< 0: every core this process may use
   MathMode math = MathMode::fast;

@@ -12,6 +12,7 @@ namespace glia::kernels {
 struct MatmulTask {
   const std::uint8_t* quants = nullptr;  ///< of the group
   const std::uint8_t* scales = nullptr;  ///< of the group; null for float types
+  int scale_shift = 0;                   ///< of types with group scales: one per 32 << scale_shift columns
   std::int64_t cols = 0;
   const std::int8_t* x_quants = nullptr;  ///< panels [cols / 4][plane][8][4], from row 0
   const BlockScales* x_scales = nullptr;  ///< panels [cols / 32], from row 0

@@ -131,9 +131,9 @@ class ReferenceDevice final : public Device {
     auto matrix = std::make_unique<ReferenceMatrix>(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols));
     float* out = matrix->values.data();
     for (const tensor::View& part : parts) {
-      const std::uint64_t bytes = tensor::row_bytes(part.dtype, cols);
+      std::vector<std::byte> scratch;
       for (std::uint64_t r = 0; r < part.rows(); r++, out += cols) {
-        tensor::dequantize_row(part.dtype, part.data.subspan(r * bytes, bytes), {out, cols});
+        tensor::dequantize_row(part.dtype, tensor::read_rows(part, r, 1, scratch), {out, cols});
       }
     }
     return matrix;

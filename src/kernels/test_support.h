@@ -18,8 +18,10 @@ inline constexpr double kUnit = 0x1p-24;  ///< float32's unit roundoff
 
 inline const std::vector<tensor::DType>& weight_types() {
   using tensor::DType;
-  static const std::vector<DType> types = {DType::f32,  DType::f16,  DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0,
-                                           DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k};
+  static const std::vector<DType> types = {
+      DType::f32,    DType::f16,   DType::bf16,     DType::q4_0,      DType::q4_1,   DType::q5_0,   DType::q5_1,
+      DType::q8_0,   DType::q4_k,  DType::q5_k,     DType::q6_k,      DType::q2_k,   DType::q3_k,   DType::iq4_nl,
+      DType::iq4_xs, DType::mxfp4, DType::int4_g32, DType::int4_g128, DType::f8_g32, DType::f8_g128};
   return types;
 }
 

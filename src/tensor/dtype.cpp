@@ -12,7 +12,7 @@
 namespace glia::tensor {
 namespace {
 
-constexpr std::array<DTypeInfo, 13> kInfo = {{
+constexpr std::array<DTypeInfo, kDTypes> kInfo = {{
     {"F32", 1, 4},
     {"F16", 1, 2},
     {"BF16", 1, 2},
@@ -26,6 +26,18 @@ constexpr std::array<DTypeInfo, 13> kInfo = {{
     {"Q4_K", kSuperBlock, sizeof(BlockQ4K)},
     {"Q5_K", kSuperBlock, sizeof(BlockQ5K)},
     {"Q6_K", kSuperBlock, sizeof(BlockQ6K)},
+    {"Q2_K", kSuperBlock, sizeof(BlockQ2K)},
+    {"Q3_K", kSuperBlock, sizeof(BlockQ3K)},
+    {"IQ4_NL", kBlock, sizeof(BlockIq4Nl)},
+    {"IQ4_XS", kSuperBlock, sizeof(BlockIq4Xs)},
+    {"MXFP4", kBlock, sizeof(BlockMxfp4)},
+    {"U8", 1, 1},
+    {"I64", 1, 8},
+    {"F8_E4M3", 1, 1},
+    {"INT4_G32", 32, sizeof(BlockInt4<32>)},
+    {"INT4_G128", 128, sizeof(BlockInt4<128>)},
+    {"F8_E4M3_G32", 32, sizeof(BlockF8<32>)},
+    {"F8_E4M3_G128", 128, sizeof(BlockF8<128>)},
 }};
 
 template <class T>
@@ -54,28 +66,80 @@ void scale_min_block(const std::uint8_t* q, float d, float m, float* out, int n)
   }
 }
 
+/// w = d values[q]
+void scale_codes(const std::uint8_t* q, float d, const std::int8_t (&values)[16], float* out, int n) {
+  for (int j = 0; j < n; j++) out[j] = d * static_cast<float>(values[q[j]]);
+}
+
+template <class Block>
+constexpr int zero_of() {
+  if constexpr (std::is_same_v<Block, BlockQ4_0>) return 8;
+  if constexpr (std::is_same_v<Block, BlockQ5_0>) return 16;
+  if constexpr (std::is_same_v<Block, BlockQ8_0>) return 128;
+  if constexpr (std::is_same_v<Block, BlockQ3K>) return 4;
+  if constexpr (std::is_same_v<Block, BlockQ6K>) return 32;
+}
+
+/// Blocks of 32 with one float16 scale.
 template <class Block>
 void dequantize(const Block& b, float* out) {
-  std::uint8_t q[kSuperBlock];
+  std::uint8_t q[kBlock];
   unpack_quants(b, q);
   const float d = f16_to_f32(b.d);
-  if constexpr (std::is_same_v<Block, BlockQ4_0>) {
-    scale_block(q, d, 8, out, kBlock);
-  } else if constexpr (std::is_same_v<Block, BlockQ5_0>) {
-    scale_block(q, d, 16, out, kBlock);
-  } else if constexpr (std::is_same_v<Block, BlockQ8_0>) {
-    scale_block(q, d, 128, out, kBlock);
-  } else if constexpr (std::is_same_v<Block, BlockQ4_1> || std::is_same_v<Block, BlockQ5_1>) {
+  if constexpr (std::is_same_v<Block, BlockQ4_1> || std::is_same_v<Block, BlockQ5_1>) {
     scale_min_block(q, d, f16_to_f32(b.m), out, kBlock);
-  } else if constexpr (std::is_same_v<Block, BlockQ6K>) {
-    for (int s = 0; s < 16; s++) scale_block(q + 16 * s, d * b.scales[s], 32, out + 16 * s, 16);
+  } else if constexpr (std::is_same_v<Block, BlockIq4Nl>) {
+    scale_codes(q, d, kIq4Values, out, kBlock);
   } else {
-    std::uint8_t sc[8];
-    std::uint8_t mn[8];
-    unpack_scales(b.scales, sc, mn);
-    const float dmin = f16_to_f32(b.dmin);
-    for (int s = 0; s < 8; s++) scale_min_block(q + 32 * s, d * sc[s], -(dmin * mn[s]), out + 32 * s, 32);
+    scale_block(q, d, zero_of<Block>(), out, kBlock);
   }
+}
+
+/// Super-blocks of sub-blocks of `n`.
+template <int n, class Block>
+void dequantize_super(const Block& b, float* out) {
+  std::uint8_t q[kSuperBlock];
+  std::int8_t sc[kSuperBlock / n];
+  std::uint8_t mn[kSuperBlock / n];
+  unpack_quants(b, q);
+  sub_scales(b, sc, mn);
+  const float d = f16_to_f32(b.d);
+  for (int s = 0; s < kSuperBlock / n; s++) {
+    const std::uint8_t* from = q + n * s;
+    float* to = out + n * s;
+    if constexpr (requires { b.dmin; }) {
+      scale_min_block(from, d * sc[s], -(f16_to_f32(b.dmin) * mn[s]), to, n);
+    } else if constexpr (std::is_same_v<Block, BlockIq4Xs>) {
+      scale_codes(from, d * sc[s], kIq4Values, to, n);
+    } else {
+      scale_block(from, d * sc[s], zero_of<Block>(), to, n);
+    }
+  }
+}
+
+void dequantize(const BlockQ4K& b, float* out) { dequantize_super<32>(b, out); }
+void dequantize(const BlockQ5K& b, float* out) { dequantize_super<32>(b, out); }
+void dequantize(const BlockIq4Xs& b, float* out) { dequantize_super<32>(b, out); }
+void dequantize(const BlockQ2K& b, float* out) { dequantize_super<16>(b, out); }
+void dequantize(const BlockQ3K& b, float* out) { dequantize_super<16>(b, out); }
+void dequantize(const BlockQ6K& b, float* out) { dequantize_super<16>(b, out); }
+
+void dequantize(const BlockMxfp4& b, float* out) {
+  std::uint8_t q[kBlock];
+  unpack_quants(b, q);
+  scale_codes(q, mxfp4_scale(b.e), kFp4Values, out, kBlock);
+}
+
+template <int n>
+void dequantize(const BlockInt4<n>& b, float* out) {
+  std::uint8_t q[n];
+  unpack_quants(b, q);
+  scale_block(q, b.d, b.zero, out, n);
+}
+
+template <int n>
+void dequantize(const BlockF8<n>& b, float* out) {
+  for (int j = 0; j < n; j++) out[j] = b.d * f8_to_f32(b.bits[j]);
 }
 
 template <class Block, int kElements>
@@ -86,6 +150,10 @@ void each_block(const std::byte* in, std::span<float> out) {
 }
 
 }  // namespace
+
+bool is_integer(DType type) {
+  return type == DType::i8 || type == DType::i32 || type == DType::i64 || type == DType::u8;
+}
 
 const DTypeInfo& info(DType type) { return kInfo[static_cast<std::size_t>(type)]; }
 
@@ -127,6 +195,30 @@ void dequantize_row(DType type, std::span<const std::byte> in, std::span<float> 
       return each_block<BlockQ5K, kSuperBlock>(p, out);
     case DType::q6_k:
       return each_block<BlockQ6K, kSuperBlock>(p, out);
+    case DType::q2_k:
+      return each_block<BlockQ2K, kSuperBlock>(p, out);
+    case DType::q3_k:
+      return each_block<BlockQ3K, kSuperBlock>(p, out);
+    case DType::iq4_nl:
+      return each_block<BlockIq4Nl, kBlock>(p, out);
+    case DType::iq4_xs:
+      return each_block<BlockIq4Xs, kSuperBlock>(p, out);
+    case DType::mxfp4:
+      return each_block<BlockMxfp4, kBlock>(p, out);
+    case DType::u8:
+      return each<std::uint8_t>(p, out, [](std::uint8_t v) { return static_cast<float>(v); });
+    case DType::i64:
+      return each<std::int64_t>(p, out, [](std::int64_t v) { return static_cast<float>(v); });
+    case DType::f8_e4m3:
+      return each<std::uint8_t>(p, out, f8_to_f32);
+    case DType::int4_g32:
+      return each_block<BlockInt4<32>, 32>(p, out);
+    case DType::int4_g128:
+      return each_block<BlockInt4<128>, 128>(p, out);
+    case DType::f8_g32:
+      return each_block<BlockF8<32>, 32>(p, out);
+    case DType::f8_g128:
+      return each_block<BlockF8<128>, 128>(p, out);
   }
 }
 
@@ -152,6 +244,30 @@ std::uint16_t f32_to_f16(float f) {
   }
   const std::uint32_t rounded = a + 0x0FFFU + ((a >> 13) & 1U);
   return static_cast<std::uint16_t>(sign | ((rounded - 0x38000000U) >> 13));
+}
+
+float f8_to_f32(std::uint8_t e4m3) {
+  // As f16_to_f32, with a bias 120 below float32's. The largest magnitude stands for NaN; there is no infinity.
+  const std::uint32_t magnitude = e4m3 & 0x7FU;
+  const std::uint32_t bits =
+      magnitude == 0x7F ? 0x7FC00000U : std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude << 20) * 0x1p120F);
+  return std::bit_cast<float>(bits | (static_cast<std::uint32_t>(e4m3 & 0x80U) << 24));
+}
+
+std::uint8_t f32_to_f8(float f) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(f);
+  const auto sign = static_cast<std::uint8_t>((bits >> 24) & 0x80U);
+  const float a = std::bit_cast<float>(bits & 0x7FFFFFFFU);
+  if (a != a) return static_cast<std::uint8_t>(sign | 0x7F);
+  if (a >= 448) return static_cast<std::uint8_t>(sign | 0x7E);
+  if (a < 0x1p-6F) {  // a subnormal, in units of 2^-9, rounded by a float32 addition
+    const float shifted = a + 0x1p14F;
+    return static_cast<std::uint8_t>(sign |
+                                     (std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(0x1p14F)));
+  }
+  const std::uint32_t m = bits & 0x7FFFFFFFU;
+  const std::uint32_t rounded = m + 0x7FFFFU + ((m >> 20) & 1U);
+  return static_cast<std::uint8_t>(sign | ((rounded >> 20) - (120U << 3)));
 }
 
 std::uint16_t f32_to_bf16(float f) {

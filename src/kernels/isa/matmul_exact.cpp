@@ -17,7 +17,9 @@ GLIA_INLINE void add_column(F (&sums)[T], F w, const float* x) {
 
 template <class Type>
 GLIA_INLINE F weight(F q, const Scale& s) {
-  if constexpr (Type::kMin) {
+  if constexpr (Type::kZeros) {
+    return mul(sub(q, s.m), s.d);
+  } else if constexpr (Type::kMin) {
     return fma(q, s.d, s.m);
   } else {
     return mul(sub(q, set1(static_cast<float>(Type::kZero))), s.d);
@@ -34,19 +36,41 @@ GLIA_INLINE void quantised_tile(const MatmulTask& task, const float* x, std::int
     fetch_next<Type>(task, ahead, quants, b);
     F sums[T];
     for (int t = 0; t < T; t++) sums[t] = zero();
-    Scale s = load_scale<Type>(task.scales, b, 0);
-#pragma GCC unroll 8
-    for (int g = 0; g < 8; g++) {
-      if (Type::kSubBlock == 16 && g == 4) s = load_scale<Type>(task.scales, b, 1);
-      const Bytes w = group_bytes<Type>(quants, g);
+    Scale s = load_scale<Type>(task, b, 0);
+    for_groups<0, 8>([&](auto group) __attribute__((always_inline)) {
+      constexpr int g = decltype(group)::kValue;
+      if constexpr (Type::kSubBlock == 16 && g == 4) s = load_scale<Type>(task, b, 1);
+      const Bytes w = group_bytes<Type, g>(quants);
       const float* column = x + 4 * g * kPanelRows;
       add_column(sums, weight<Type>(byte_of_lane<0>(w), s), column);
       add_column(sums, weight<Type>(byte_of_lane<1>(w), s), column + kPanelRows);
       add_column(sums, weight<Type>(byte_of_lane<2>(w), s), column + 2 * kPanelRows);
       add_column(sums, weight<Type>(byte_of_lane<3>(w), s), column + 3 * kPanelRows);
-    }
+    });
     for (int t = 0; t < T; t++) totals[t] = add(totals[t], sums[t]);
     quants += Type::kBlockBytes;
+    x += kBlockCols * kPanelRows;
+  }
+  for (int t = 0; t < T; t++) store_output(task, out + t * task.out_stride, totals[t]);
+}
+
+template <int T>
+GLIA_INLINE void f8_tile(const MatmulTask& task, const float* x, std::int64_t ahead, float* out) {
+  F totals[T];
+  for (int t = 0; t < T; t++) totals[t] = zero();
+  const std::uint8_t* w = task.quants;
+  const std::int64_t blocks = task.cols / kBlockCols;
+  for (std::int64_t b = 0; b < blocks; b++) {
+    if (ahead != 0) {
+      for (int i = 0; i < PackedF8::kBlockBytes; i += 64) __builtin_prefetch(w + ahead + i);
+    }
+    const auto* scales = task.scales + (b >> task.scale_shift) * PackedF8::kSubScaleBytes;
+    const F d = load(reinterpret_cast<const float*>(scales));
+    F sums[T];
+    for (int t = 0; t < T; t++) sums[t] = zero();
+    for (int k = 0; k < kBlockCols; k++) add_column(sums, mul(load_f8(w + k * kGroupRows), d), x + k * kPanelRows);
+    for (int t = 0; t < T; t++) totals[t] = add(totals[t], sums[t]);
+    w += PackedF8::kBlockBytes;
     x += kBlockCols * kPanelRows;
   }
   for (int t = 0; t < T; t++) store_output(task, out + t * task.out_stride, totals[t]);
@@ -119,22 +143,41 @@ void floats(const MatmulTask& task) {
   });
 }
 
+void f8(const MatmulTask& task) {
+  for_tiles(task, [&](auto count, const float* x, std::int64_t ahead, float* out) {
+    f8_tile<decltype(count)::kValue>(task, x, ahead, out);
+  });
+}
+
 }  // namespace
 
 using tensor::DType;
-extern const MatmulKernel kMatmulExact[13];
-const MatmulKernel kMatmulExact[13] = {floats<Float32>,
-                                       floats<Float16>,
-                                       floats<BFloat16>,
-                                       nullptr,
-                                       nullptr,
-                                       quantised<Packed<DType::q4_0>>,
-                                       quantised<Packed<DType::q4_1>>,
-                                       quantised<Packed<DType::q5_0>>,
-                                       quantised<Packed<DType::q5_1>>,
-                                       quantised<Packed<DType::q8_0>>,
-                                       quantised<Packed<DType::q4_k>>,
-                                       quantised<Packed<DType::q5_k>>,
-                                       quantised<Packed<DType::q6_k>>};
+extern const MatmulKernel kMatmulExact[tensor::kDTypes];
+/// In the order of tensor::DType.
+const MatmulKernel kMatmulExact[tensor::kDTypes] = {floats<Float32>,
+                                                    floats<Float16>,
+                                                    floats<BFloat16>,
+                                                    nullptr,
+                                                    nullptr,
+                                                    quantised<Packed<DType::q4_0>>,
+                                                    quantised<Packed<DType::q4_1>>,
+                                                    quantised<Packed<DType::q5_0>>,
+                                                    quantised<Packed<DType::q5_1>>,
+                                                    quantised<Packed<DType::q8_0>>,
+                                                    quantised<Packed<DType::q4_k>>,
+                                                    quantised<Packed<DType::q5_k>>,
+                                                    quantised<Packed<DType::q6_k>>,
+                                                    quantised<Packed<DType::q2_k>>,
+                                                    quantised<Packed<DType::q3_k>>,
+                                                    quantised<Packed<DType::iq4_nl>>,
+                                                    quantised<Packed<DType::iq4_xs>>,
+                                                    quantised<Packed<DType::mxfp4>>,
+                                                    nullptr,
+                                                    nullptr,
+                                                    nullptr,
+                                                    quantised<PackedInt4>,
+                                                    quantised<PackedInt4>,
+                                                    f8,
+                                                    f8};
 
 }  // namespace glia::kernels::GLIA_ISA

@@ -31,12 +31,12 @@ constexpr int plane_offset(int group, int plane, int row) { return ((group * kPl
 template <class Type, int first, int groups, int plane, int T>
 GLIA_INLINE void dot_plane(Dot<Type::kDotBits> (&dot)[T], const std::uint8_t* quants, const std::int8_t* x) {
   for (int t = 0; t < T; t++) dot[t].start();
-#pragma GCC unroll 8
-  for (int g = first; g < first + groups; g++) {
-    const Bytes w = group_bytes<Type>(quants, g);
+  for_groups<first, first + groups>([&](auto group) __attribute__((always_inline)) {
+    constexpr int g = decltype(group)::kValue;
+    const Bytes w = group_bytes<Type, g>(quants);
 #pragma GCC unroll 8
     for (int t = 0; t < T; t++) dot[t].add(w, x + plane_offset(g, plane, t));
-  }
+  });
 }
 
 /// Exact integer products of a block. Both planes in one walk over the weights where the registers hold the sums of
@@ -47,15 +47,15 @@ GLIA_INLINE void dot_block(I (&total)[T], const std::uint8_t* quants, const std:
     Dot<Type::kDotBits> high[T];
     Dot<Type::kDotBits> low[T];
     for (int t = 0; t < T; t++) high[t].start(), low[t].start();
-#pragma GCC unroll 8
-    for (int g = first; g < first + groups; g++) {
-      const Bytes w = group_bytes<Type>(quants, g);
+    for_groups<first, first + groups>([&](auto group) __attribute__((always_inline)) {
+      constexpr int g = decltype(group)::kValue;
+      const Bytes w = group_bytes<Type, g>(quants);
 #pragma GCC unroll 8
       for (int t = 0; t < T; t++) {
         high[t].add(w, x + plane_offset(g, 0, t));
         low[t].add(w, x + plane_offset(g, 1, t));
       }
-    }
+    });
     for (int t = 0; t < T; t++) total[t] = join_planes(high[t].total(), low[t].total());
   } else {
     Dot<Type::kDotBits> dot[T];
@@ -63,6 +63,32 @@ GLIA_INLINE void dot_block(I (&total)[T], const std::uint8_t* quants, const std:
     for (int t = 0; t < T; t++) total[t] = dot[t].total();
     dot_plane<Type, first, groups, 1, T>(dot, quants, x);
     for (int t = 0; t < T; t++) total[t] = join_planes(total[t], dot[t].total());
+  }
+}
+
+/// Adds column groups [first, first + groups) of block b, which share a scale, for T activation rows.
+template <class Type, int first, int groups, int T>
+GLIA_INLINE void add_sub_block(F (&sums)[T], const MatmulTask& task, std::int64_t b, const std::uint8_t* quants,
+                               const std::int8_t* x, const BlockScales* xs, std::int64_t lane) {
+  I dot[T];
+  dot_block<Type, first, groups, T>(dot, quants, x);
+  const Scale s = load_scale<Type>(task, b, first / 4);
+#pragma GCC unroll 8
+  for (int t = 0; t < T; t++) {
+    const std::int64_t i = lane + t;
+    std::int32_t negative_sum = xs->negative_sum[i];
+    if constexpr (groups == 4) {
+      negative_sum = first == 0 ? xs->negative_sum_head[i] : negative_sum - xs->negative_sum_head[i];
+    }
+    const F total = to_float(corrected<Type>(dot[t], negative_sum));
+    sums[t] = fma(total, mul(s.d, set1(xs->scale[i])), sums[t]);
+    if constexpr (Type::kMin && groups == 8) {
+      sums[t] = fma(s.m, set1(xs->scaled_sum[i]), sums[t]);
+    } else if constexpr (Type::kMin) {
+      sums[t] = fma(s.m, set1(xs->scale[i] * static_cast<float>(-negative_sum)), sums[t]);
+    } else if constexpr (Type::kZeros) {
+      sums[t] = negated_fma(mul(s.d, s.m), set1(xs->scaled_sum[i]), sums[t]);
+    }
   }
 }
 
@@ -75,31 +101,11 @@ GLIA_INLINE void tile(const MatmulTask& task, const std::int8_t* x, const BlockS
   const std::int64_t blocks = task.cols / kBlockCols;
   for (std::int64_t b = 0; b < blocks; b++) {
     fetch_next<Type>(task, ahead, quants, b);
-    I dot[T];
     if constexpr (Type::kSubBlock == 32) {
-      dot_block<Type, 0, 8, T>(dot, quants, x);
-      const Scale s = load_scale<Type>(task.scales, b, 0);
-#pragma GCC unroll 8
-      for (int t = 0; t < T; t++) {
-        const F total = to_float(corrected<Type>(dot[t], xs->negative_sum[lane + t]));
-        sums[t] = fma(total, mul(s.d, set1(xs->scale[lane + t])), sums[t]);
-        if constexpr (Type::kMin) sums[t] = fma(s.m, set1(xs->scaled_sum[lane + t]), sums[t]);
-      }
+      add_sub_block<Type, 0, 8, T>(sums, task, b, quants, x, xs, lane);
     } else {
-      const Scale head = load_scale<Type>(task.scales, b, 0);
-      dot_block<Type, 0, 4, T>(dot, quants, x);
-#pragma GCC unroll 8
-      for (int t = 0; t < T; t++) {
-        const F total = to_float(corrected<Type>(dot[t], xs->negative_sum_head[lane + t]));
-        sums[t] = fma(total, mul(head.d, set1(xs->scale[lane + t])), sums[t]);
-      }
-      const Scale tail = load_scale<Type>(task.scales, b, 1);
-      dot_block<Type, 4, 4, T>(dot, quants, x);
-#pragma GCC unroll 8
-      for (int t = 0; t < T; t++) {
-        const F total = to_float(corrected<Type>(dot[t], xs->negative_sum[lane + t] - xs->negative_sum_head[lane + t]));
-        sums[t] = fma(total, mul(tail.d, set1(xs->scale[lane + t])), sums[t]);
-      }
+      add_sub_block<Type, 0, 4, T>(sums, task, b, quants, x, xs, lane);
+      add_sub_block<Type, 4, 4, T>(sums, task, b, quants, x, xs, lane);
     }
     quants += Type::kBlockBytes;
     x += kBlockCols * kPanelRows * kPlanes;
@@ -131,19 +137,32 @@ void matmul(const MatmulTask& task) {
 }  // namespace
 
 using tensor::DType;
-extern const MatmulKernel kMatmulFast[13];
-const MatmulKernel kMatmulFast[13] = {nullptr,
-                                      nullptr,
-                                      nullptr,
-                                      nullptr,
-                                      nullptr,
-                                      matmul<Packed<DType::q4_0>>,
-                                      matmul<Packed<DType::q4_1>>,
-                                      matmul<Packed<DType::q5_0>>,
-                                      matmul<Packed<DType::q5_1>>,
-                                      matmul<Packed<DType::q8_0>>,
-                                      matmul<Packed<DType::q4_k>>,
-                                      matmul<Packed<DType::q5_k>>,
-                                      matmul<Packed<DType::q6_k>>};
+extern const MatmulKernel kMatmulFast[tensor::kDTypes];
+/// In the order of tensor::DType.
+const MatmulKernel kMatmulFast[tensor::kDTypes] = {nullptr,
+                                                   nullptr,
+                                                   nullptr,
+                                                   nullptr,
+                                                   nullptr,
+                                                   matmul<Packed<DType::q4_0>>,
+                                                   matmul<Packed<DType::q4_1>>,
+                                                   matmul<Packed<DType::q5_0>>,
+                                                   matmul<Packed<DType::q5_1>>,
+                                                   matmul<Packed<DType::q8_0>>,
+                                                   matmul<Packed<DType::q4_k>>,
+                                                   matmul<Packed<DType::q5_k>>,
+                                                   matmul<Packed<DType::q6_k>>,
+                                                   matmul<Packed<DType::q2_k>>,
+                                                   matmul<Packed<DType::q3_k>>,
+                                                   matmul<Packed<DType::iq4_nl>>,
+                                                   matmul<Packed<DType::iq4_xs>>,
+                                                   matmul<Packed<DType::mxfp4>>,
+                                                   nullptr,
+                                                   nullptr,
+                                                   nullptr,
+                                                   matmul<PackedInt4>,
+                                                   matmul<PackedInt4>,
+                                                   nullptr,
+                                                   nullptr};
 
 }  // namespace glia::kernels::GLIA_ISA

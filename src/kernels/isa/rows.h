@@ -22,7 +22,7 @@ void exp_row(float* out, const float* x, std::int64_t n);
 void attention_f16(const AttentionTask& task);
 void attention_f32(const AttentionTask& task);
 extern const GateKernel kGates[4];
-extern const MatmulKernel kMatmulFast[13];
-extern const MatmulKernel kMatmulExact[13];
+extern const MatmulKernel kMatmulFast[tensor::kDTypes];
+extern const MatmulKernel kMatmulExact[tensor::kDTypes];
 
 }  // namespace glia::kernels::GLIA_ISA

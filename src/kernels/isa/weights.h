@@ -6,11 +6,15 @@
 
 namespace glia::kernels::GLIA_ISA {
 
-/// Quants of columns 4g .. 4g + 3 of a block, all 16 rows.
-template <class Type>
-GLIA_INLINE Bytes group_bytes(const std::uint8_t* block, int g) {
+/// Columns 4g .. 4g + 3 of a block as they are stored, all 16 rows.
+template <class Type, int g>
+GLIA_INLINE Bytes stored_bytes(const std::uint8_t* block) {
   if constexpr (Type::kBits == 8) {
     return load_bytes(block + 64 * g);
+  } else if constexpr (Type::kBits <= 3) {
+    const Bytes pairs = bit_pairs<g / 2>(load_bytes(block + 64 * (g % 2)));
+    if constexpr (Type::kBits == 3) return with_third_bits(pairs, block + 128 + 8 * g);
+    return pairs;
   } else {
     const Bytes both = load_bytes(block + 64 * (g % 4));
     const Bytes nibbles = g < 4 ? low_nibbles(both) : high_nibbles(both);
@@ -19,16 +23,31 @@ GLIA_INLINE Bytes group_bytes(const std::uint8_t* block, int g) {
   }
 }
 
+/// Their unsigned quants.
+template <class Type, int g>
+GLIA_INLINE Bytes group_bytes(const std::uint8_t* block) {
+  const Bytes stored = stored_bytes<Type, g>(block);
+  if constexpr (Type::kCodes != nullptr) return lookup(stored, Type::kCodes);
+  return stored;
+}
+
 struct Scale {
-  F d, m;  ///< m: the minimum to add; zero where the type has none
+  F d, m;  ///< m: the minimum to add, or the zero point to subtract first; zero where the type has neither
 };
 
 /// Of block b; `half`: which sub-block of 16, for types that have them.
 template <class Type>
-GLIA_INLINE Scale load_scale(const std::uint8_t* scales, std::int64_t b, int half) {
-  if constexpr (!Type::kSuper) {
+GLIA_INLINE Scale load_scale(const MatmulTask& task, std::int64_t b, int half) {
+  const std::uint8_t* scales = task.scales;
+  if constexpr (Type::kGroupScales) {
+    scales += (b >> task.scale_shift) * Type::kSubScaleBytes;
+    const F d = load(reinterpret_cast<const float*>(scales));
+    if constexpr (Type::kZeros) return {d, load_unsigned_bytes(scales + 64)};
+    return {d, zero()};
+  } else if constexpr (!Type::kSuper) {
     const auto* d = reinterpret_cast<const std::uint16_t*>(scales + b * Type::kSubScaleBytes);
     if constexpr (Type::kMin) return {load(d), load(d + 16)};
+    if constexpr (Type::kBf16Scales) return {load_bf16(d), zero()};
     return {load(d), zero()};
   } else {
     constexpr int kBlocks = kSuperCols / kBlockCols;
@@ -47,11 +66,15 @@ GLIA_INLINE Scale load_scale(const std::uint8_t* scales, std::int64_t b, int hal
 /// Asks for block b of the group that lies `ahead` bytes on, quants and scales; 0: of none.
 template <class Type>
 GLIA_INLINE void fetch_next(const MatmulTask& task, std::int64_t ahead, const std::uint8_t* quants, std::int64_t b) {
-  constexpr int kScaleBytes = Type::kSuper ? Type::kSuperBytes / (kSuperCols / kBlockCols) : Type::kSubScaleBytes;
   if (ahead == 0) return;
 #pragma GCC unroll 8
   for (int i = 0; i < Type::kBlockBytes; i += 64) __builtin_prefetch(quants + ahead + i);
-  __builtin_prefetch(task.scales + ahead + b * kScaleBytes);
+  if constexpr (Type::kGroupScales) {
+    __builtin_prefetch(task.scales + ahead + (b >> task.scale_shift) * Type::kSubScaleBytes);
+  } else {
+    constexpr int kScaleBytes = Type::kSuper ? Type::kSuperBytes / (kSuperCols / kBlockCols) : Type::kSubScaleBytes;
+    __builtin_prefetch(task.scales + ahead + b * kScaleBytes);
+  }
 }
 
 /// One row's outputs of a group.
@@ -71,6 +94,15 @@ template <int n>
 struct Count {
   static constexpr int kValue = n;
 };
+
+/// body(Count<g>) for g in [first, end), unrolled.
+template <int first, int end, class Body>
+GLIA_INLINE void for_groups(Body body) {
+  if constexpr (first < end) {
+    body(Count<first>{});
+    for_groups<first + 1, end>(body);
+  }
+}
 
 /// body(Count<n>) for a run-time n in [1, most].
 template <int most, class Body>

@@ -134,17 +134,41 @@ GLIA_INLINE Bytes high_nibbles(Bytes x) {
   const __m256i mask = _mm256_set1_epi8(0x0F);
   return {_mm256_and_si256(_mm256_srli_epi16(x.a, 4), mask), _mm256_and_si256(_mm256_srli_epi16(x.b, 4), mask)};
 }
-/// 16 in every byte whose bit is set.
-GLIA_INLINE __m256i fifth_bits(const std::uint8_t* bits) {
+/// `value` in every byte whose bit is set.
+GLIA_INLINE __m256i spread_bits(const std::uint8_t* bits, char value) {
   const __m256i which =
       _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
   const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(load_int(bits)), which);
-  return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit), _mm256_set1_epi8(16));
+  return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit), _mm256_set1_epi8(value));
 }
 GLIA_INLINE Bytes with_fifth_bits(Bytes x, const std::uint8_t* bits) {
-  return {_mm256_or_si256(x.a, fifth_bits(bits)), _mm256_or_si256(x.b, fifth_bits(bits + 4))};
+  return {_mm256_or_si256(x.a, spread_bits(bits, 16)), _mm256_or_si256(x.b, spread_bits(bits + 4, 16))};
 }
+GLIA_INLINE Bytes with_third_bits(Bytes x, const std::uint8_t* bits) {
+  return {_mm256_or_si256(x.a, spread_bits(bits, 4)), _mm256_or_si256(x.b, spread_bits(bits + 4, 4))};
+}
+template <int n>
+GLIA_INLINE Bytes bit_pairs(Bytes x) {
+  const __m256i mask = _mm256_set1_epi8(3);
+  return {_mm256_and_si256(_mm256_srli_epi16(x.a, 2 * n), mask), _mm256_and_si256(_mm256_srli_epi16(x.b, 2 * n), mask)};
+}
+GLIA_INLINE Bytes lookup(Bytes x, const std::uint8_t* table) {
+  const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm256_shuffle_epi8(t, x.a), _mm256_shuffle_epi8(t, x.b)};
+}
+GLIA_INLINE F load_unsigned_bytes(const std::uint8_t* p) {
+  const __m256i a = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  const __m256i b = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8)));
+  return {_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b)};
+}
+/// Sign to the top, exponent and significand to their places, the bias by an exact multiplication.
+GLIA_INLINE __m256 f8_half(const std::uint8_t* p) {
+  const __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  const __m256i kept = _mm256_and_si256(_mm256_slli_epi32(wide, 20), _mm256_set1_epi32(static_cast<int>(0x87F00000U)));
+  return _mm256_mul_ps(_mm256_castsi256_ps(kept), _mm256_set1_ps(0x1p120F));
+}
+GLIA_INLINE F load_f8(const std::uint8_t* p) { return {f8_half(p), f8_half(p + 8)}; }
 template <int n>
 GLIA_INLINE F byte_of_lane(Bytes x) {
   const __m256i mask = _mm256_set1_epi32(0xFF);

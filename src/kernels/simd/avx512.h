@@ -109,6 +109,27 @@ GLIA_INLINE Bytes with_fifth_bits(Bytes a, const std::uint8_t* bits) {
   const __mmask64 mask = _load_mask64(reinterpret_cast<__mmask64*>(const_cast<std::uint8_t*>(bits)));
   return {_mm512_mask_add_epi8(a.v, mask, a.v, _mm512_set1_epi8(16))};
 }
+GLIA_INLINE Bytes with_third_bits(Bytes a, const std::uint8_t* bits) {
+  const __mmask64 mask = _load_mask64(reinterpret_cast<__mmask64*>(const_cast<std::uint8_t*>(bits)));
+  return {_mm512_mask_add_epi8(a.v, mask, a.v, _mm512_set1_epi8(4))};
+}
+template <int n>
+GLIA_INLINE Bytes bit_pairs(Bytes a) {
+  return {_mm512_and_si512(_mm512_srli_epi16(a.v, 2 * n), _mm512_set1_epi8(3))};
+}
+GLIA_INLINE Bytes lookup(Bytes a, const std::uint8_t* table) {
+  const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), a.v)};
+}
+GLIA_INLINE F load_unsigned_bytes(const std::uint8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
+/// Sign to the top, exponent and significand to their places, the bias by an exact multiplication.
+GLIA_INLINE F load_f8(const std::uint8_t* p) {
+  const __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m512i kept = _mm512_and_si512(_mm512_slli_epi32(wide, 20), _mm512_set1_epi32(static_cast<int>(0x87F00000U)));
+  return {_mm512_mul_ps(_mm512_castsi512_ps(kept), _mm512_set1_ps(0x1p120F))};
+}
 template <int n>
 GLIA_INLINE F byte_of_lane(Bytes a) {
   return {_mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(a.v, 8 * n), _mm512_set1_epi32(0xFF)))};

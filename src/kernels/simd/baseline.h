@@ -192,16 +192,50 @@ GLIA_INLINE Bytes low_nibbles(Bytes a) {
 GLIA_INLINE Bytes high_nibbles(Bytes a) {
   return each<Bytes>([=](int i) { return _mm_and_si128(_mm_srli_epi16(a.v[i], 4), _mm_set1_epi8(0x0F)); });
 }
-/// 16 in every byte whose bit (of the 16 at `bits`) is set.
-GLIA_INLINE __m128i fifth_bits(const std::uint8_t* bits) {
+/// `value` in every byte whose bit (of the 16 at `bits`) is set.
+GLIA_INLINE __m128i spread_bits(const std::uint8_t* bits, char value) {
   const __m128i two = _mm_cvtsi32_si128(bits[0] | (bits[1] << 8));
   const __m128i pairs = _mm_shufflelo_epi16(_mm_unpacklo_epi8(two, two), 0x50);
   const __m128i spread = _mm_shuffle_epi32(pairs, 0x50);
   const __m128i bit = _mm_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
-  return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(spread, bit), bit), _mm_set1_epi8(16));
+  return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(spread, bit), bit), _mm_set1_epi8(value));
 }
 GLIA_INLINE Bytes with_fifth_bits(Bytes a, const std::uint8_t* bits) {
-  return each<Bytes>([=](int i) { return _mm_or_si128(a.v[i], fifth_bits(bits + 2 * i)); });
+  return each<Bytes>([=](int i) { return _mm_or_si128(a.v[i], spread_bits(bits + 2 * i, 16)); });
+}
+GLIA_INLINE Bytes with_third_bits(Bytes a, const std::uint8_t* bits) {
+  return each<Bytes>([=](int i) { return _mm_or_si128(a.v[i], spread_bits(bits + 2 * i, 4)); });
+}
+template <int n>
+GLIA_INLINE Bytes bit_pairs(Bytes a) {
+  return each<Bytes>([=](int i) { return _mm_and_si128(_mm_srli_epi16(a.v[i], 2 * n), _mm_set1_epi8(3)); });
+}
+/// SSE2 shuffles no bytes: one comparison per entry.
+GLIA_INLINE Bytes lookup(Bytes a, const std::uint8_t* table) {
+  return each<Bytes>([=](int i) {
+    __m128i out = _mm_setzero_si128();
+    for (int q = 0; q < 16; q++) {
+      const __m128i here = _mm_cmpeq_epi8(a.v[i], _mm_set1_epi8(static_cast<char>(q)));
+      out = _mm_or_si128(out, _mm_and_si128(here, _mm_set1_epi8(static_cast<char>(table[q]))));
+    }
+    return out;
+  });
+}
+GLIA_INLINE F load_unsigned_bytes(const std::uint8_t* p) {
+  const __m128i none = _mm_setzero_si128();
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m128i lo = _mm_unpacklo_epi8(bytes, none);
+  const __m128i hi = _mm_unpackhi_epi8(bytes, none);
+  return {{_mm_cvtepi32_ps(_mm_unpacklo_epi16(lo, none)), _mm_cvtepi32_ps(_mm_unpackhi_epi16(lo, none)),
+           _mm_cvtepi32_ps(_mm_unpacklo_epi16(hi, none)), _mm_cvtepi32_ps(_mm_unpackhi_epi16(hi, none))}};
+}
+/// Sign to the top, exponent and significand to their places, the bias by an exact multiplication.
+GLIA_INLINE F load_f8(const std::uint8_t* p) {
+  const I wide = load_signed_bytes(reinterpret_cast<const std::int8_t*>(p));
+  return each<F>([=](int i) {
+    const __m128i kept = _mm_and_si128(_mm_slli_epi32(wide.v[i], 20), _mm_set1_epi32(static_cast<int>(0x87F00000U)));
+    return _mm_mul_ps(_mm_castsi128_ps(kept), _mm_set1_ps(0x1p120F));
+  });
 }
 template <int n>
 GLIA_INLINE F byte_of_lane(Bytes a) {
