@@ -47,6 +47,15 @@ GgufVocab::GgufVocab(const formats::GgufFile& file)
       types_.push_back(static_cast<std::int32_t>(type));
     }
   }
+  if (file.has("tokenizer.ggml.precompiled_charsmap")) {
+    for (const double byte : file.numbers("tokenizer.ggml.precompiled_charsmap")) {
+      // An array of signed or of unsigned bytes.
+      if (!(byte >= -128 && byte <= 255)) {
+        throw Error(ErrorCode::model_unavailable, "tokenizer.ggml.precompiled_charsmap is out of range");
+      }
+      charsmap_.push_back(static_cast<char>(static_cast<int>(byte)));
+    }
+  }
   view_.model = rust::bytes(file.string("tokenizer.ggml.model"));
   view_.pre = rust::bytes(file.find_string("tokenizer.ggml.pre").value_or(std::string_view{}));
   view_.tokens = tokens_.data();
@@ -65,6 +74,11 @@ GgufVocab::GgufVocab(const formats::GgufFile& file)
   view_.add_bos = flag(file, "tokenizer.ggml.add_bos_token");
   view_.add_eos = flag(file, "tokenizer.ggml.add_eos_token");
   view_.add_space_prefix = flag(file, "tokenizer.ggml.add_space_prefix");
+  view_.cls = id(file, "tokenizer.ggml.cls_token_id");
+  view_.sep = id(file, "tokenizer.ggml.seperator_token_id");  // as the format spells it
+  view_.lowercase = flag(file, "tokenizer.ggml.normalizer.lowercase");
+  view_.strip_accents = flag(file, "tokenizer.ggml.normalizer.strip_accents");
+  view_.charsmap = rust::bytes(charsmap_);
 }
 
 }  // namespace glia::text

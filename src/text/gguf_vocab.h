@@ -6,6 +6,7 @@
 #include <glia_text_rs.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "formats/gguf.h"
@@ -25,6 +26,7 @@ class GgufVocab {
   std::vector<GliaBytes> merges_;
   std::vector<double> scores_;
   std::vector<std::int32_t> types_;
+  std::string charsmap_;
   GliaGgufVocab view_{};
 };
 

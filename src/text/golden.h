@@ -30,6 +30,16 @@ inline std::vector<std::string> corpus() {
   return texts;
 }
 
+/// The texts that a golden has ids for: every `stride`th of the corpus.
+inline std::vector<std::string> corpus(const json::object& golden) {
+  const json::value* stride = golden.if_contains("stride");
+  const std::size_t step = stride == nullptr ? 1 : json::value_to<std::size_t>(*stride);
+  std::vector<std::string> texts;
+  const std::vector<std::string> all = corpus();
+  for (std::size_t i = 0; i < all.size(); i += step) texts.push_back(all[i]);
+  return texts;
+}
+
 inline Tokenizer golden_json(const std::string& name) {
   return Tokenizer::from_json(read_golden("text_tokenizers/" + name + "/tokenizer.json"));
 }

@@ -60,7 +60,7 @@ TEST(HostileVocab, TheGoodOneIsGood) {
 TEST(HostileVocab, IsRefusedByNameOfWhatIsWrong) {
   Vocab v;
   v.model = "rwkv";
-  EXPECT_EQ(v.refusal(), "tokenizer.ggml.model 'rwkv' is not supported (supported: gpt2, llama)");
+  EXPECT_EQ(v.refusal(), "tokenizer.ggml.model 'rwkv' is not supported (supported: gpt2, llama, gemma4, bert, t5)");
   v = {};
   v.pre = "next-year";
   EXPECT_EQ(v.refusal(), "tokenizer.ggml.pre 'next-year' is not supported");

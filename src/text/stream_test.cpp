@@ -35,7 +35,7 @@ class StreamOf : public ::testing::TestWithParam<std::string> {
  protected:
   static Tokenizer make() {
     if (GetParam() == "smollm2") return Tokenizer::from_gguf(formats::GgufFile::open(smollm2_path()));
-    return golden_json(GetParam());
+    return GetParam().starts_with("published_") ? golden_gguf(GetParam()) : golden_json(GetParam());
   }
 };
 
@@ -57,8 +57,10 @@ TEST_P(StreamOf, EqualsDecodeOverRandomIds) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, StreamOf,
-                         ::testing::Values("smollm2", "bpe_llama-bpe", "spm_prefix", "spm_bare", "unigram",
-                                           "wordpiece"),
+                         ::testing::Values("smollm2", "bpe_llama-bpe", "bpe_tekken", "bpe_falcon", "spm_prefix",
+                                           "spm_bare", "unigram", "unigram_words", "wordpiece", "published_gpt-2",
+                                           "published_qwen2", "published_deepseek-coder", "published_phi-3",
+                                           "published_gemma-4", "published_bert-bge"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) c = c == '-' ? '_' : c;

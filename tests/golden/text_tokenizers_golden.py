@@ -11,6 +11,7 @@ import random
 import re
 
 import gguf
+import numpy
 import transformers
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
                         trainers)
@@ -22,6 +23,10 @@ MODELS = pathlib.Path(os.environ.get("GLIA_MODELS") or
                       "glia/models")
 SMOLLM2 = MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
+# Encoded with special tokens; the first are the corpus' first.
+SPECIAL_TEXTS = ["Hello, world!", "The quick brown fox jumps over the lazy dog.",
+                 "I'm sure you've seen what they'll do; it's what we'd expect, isn't it?", "", "<s>x</s>"]
+
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "\\": "\\"}
 
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -29,6 +34,23 @@ SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
           r"|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+MARKS = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+TEKKEN = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*|\p{{N}}|" + MARKS)
+GPT_4O = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTION}"
+          r"|\p{N}{1,3}|" + MARKS)
+NOT_HAN = r"&&[^\p{Han}]]"
+KIMI = "|".join([
+    r"[\p{Han}]+",
+    rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER[:-1]}{NOT_HAN}*{LOWER[:-1]}{NOT_HAN}+{CONTRACTION}",
+    rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER[:-1]}{NOT_HAN}+{LOWER[:-1]}{NOT_HAN}*{CONTRACTION}",
+    r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+DEEPSEEK_V3 = [
+    r"\p{N}{1,3}", "[一-龥\u3040-ゟ゠-ヿ]+",
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
+HAN_HANGUL = "[一-龥ࠀ-一가-\ud7ff]+"
 LLAMA_CPP_DEFAULT = [
     r"[\p{P}\$\+<=>\^~\|]+",
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",
@@ -71,6 +93,11 @@ def corpus():
     return texts
 
 
+# These meet the whole corpus, the others every second text of it.
+FULL = ("gpt-2", "smollm", "llama-bpe", "qwen2", "default")
+HALF = ("dbrx", "stablelm2", "tekken", "gpt-4o", "kimi-k2", "olmo", "command-r", "falcon", "deepseek-coder", "deepseek-v3")
+
+
 def byte_level_parts(pre):
     """Normalizer, pre-tokenizer and flags of the published tokenizer.json of each family."""
     bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -84,6 +111,20 @@ def byte_level_parts(pre):
         "smollm": (None, pre_tokenizers.Sequence([pre_tokenizers.Digits(True), with_regex]), False),
         "llama-bpe": (None, pre_tokenizers.Sequence([split(LLAMA3), bytes_only]), True),
         "qwen2": (normalizers.NFC(), pre_tokenizers.Sequence([split(QWEN2), bytes_only]), False),
+        "dbrx": (None, pre_tokenizers.Sequence([split(LLAMA3), bytes_only]), False),
+        "stablelm2": (None, pre_tokenizers.Sequence([split(QWEN2), bytes_only]), False),
+        "tekken": (None, pre_tokenizers.Sequence([split(TEKKEN), bytes_only]), True),
+        "gpt-4o": (None, pre_tokenizers.Sequence([split(GPT_4O), bytes_only]), False),
+        "kimi-k2": (None, pre_tokenizers.Sequence([split(KIMI), bytes_only]), False),
+        "olmo": (normalizers.NFC(), with_regex, False),
+        "command-r": (normalizers.NFC(), pre_tokenizers.Sequence([pre_tokenizers.Digits(True), with_regex]), False),
+        "falcon": (None, pre_tokenizers.Sequence([
+            pre_tokenizers.Punctuation("contiguous"), with_regex, pre_tokenizers.Digits(False),
+            split("[0-9][0-9][0-9]")]), False),
+        "deepseek-coder": (None, pre_tokenizers.Sequence(
+            [split(p) for p in (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", HAN_HANGUL)] +
+            [pre_tokenizers.Digits(True), bytes_only]), False),
+        "deepseek-v3": (None, pre_tokenizers.Sequence([split(p) for p in DEEPSEEK_V3] + [bytes_only]), False),
         "default": (None, pre_tokenizers.Sequence([split(p) for p in LLAMA_CPP_DEFAULT] + [bytes_only]), False),
     }[pre]
 
@@ -95,7 +136,7 @@ def train_byte_level(pre, texts):
         tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=SPECIALS, show_progress=False,
+    trainer = trainers.BpeTrainer(vocab_size=700 if pre in FULL else 500, special_tokens=SPECIALS, show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator(texts, trainer)
     if pre == "llama-bpe":
@@ -213,16 +254,17 @@ def expected(tokenizer, texts):
             back = tokenizer.decode(row, skip_special_tokens=skip)
             if back != text:
                 decoded.setdefault(str(i), {})["skip" if skip else "keep"] = back
-    with_special = [tokenizer.encode(text, add_special_tokens=True).ids for text in texts[:3] + ["", "<s>x</s>"]]
+    with_special = [tokenizer.encode(text, add_special_tokens=True).ids for text in SPECIAL_TEXTS]
     return {"ids": ids, "decoded": decoded, "with_special": with_special}
 
 
-def write_expected(folder, tokenizer, texts):
+def write_expected(folder, tokenizer, texts, stride=1):
     folder.mkdir(parents=True, exist_ok=True)
-    golden = expected(tokenizer, texts)
+    golden = expected(tokenizer, texts[::stride])
     with open(folder / "expected.json", "w", encoding="utf-8") as file:
         file.write('{"ids": [\n' + ",\n".join(json.dumps(row, separators=(",", ":")) for row in golden["ids"]))
         file.write('\n],\n"decoded": ' + json.dumps(golden["decoded"], ensure_ascii=True))
+        file.write(f',\n"stride": {stride}')
         file.write(',\n"with_special": ' + json.dumps(golden["with_special"]) + "}\n")
 
 
@@ -253,33 +295,53 @@ def against_llama_cpp(path, tokenizer, texts):
     return differ
 
 
-def make():
+def make(names=()):
+    """All, or those folders that are named."""
+    wanted = lambda name: not names or name in names  # noqa: E731
     texts = corpus()
+    assert texts[:3] == SPECIAL_TEXTS[:3]
     training = hand_written() * 2
     OUT.mkdir(exist_ok=True)
     with open(OUT / "corpus.json", "w", encoding="utf-8") as file:
         file.write("[\n" + ",\n".join(json.dumps(text) for text in texts) + "\n]\n")
 
-    smollm2 = published_smollm2()
-    write_expected(OUT / "smollm2", smollm2, texts)
-    print("smollm2: llama.cpp differs on", against_llama_cpp(SMOLLM2, smollm2, texts), "of", len(texts))
+    if wanted("smollm2"):
+        smollm2 = published_smollm2()
+        write_expected(OUT / "smollm2", smollm2, texts)
+        print("smollm2: llama.cpp differs on", against_llama_cpp(SMOLLM2, smollm2, texts), "of", len(texts))
+    for pre in FULL + HALF:
+        if wanted(f"bpe_{pre}"):
+            make_byte_level(pre, training, texts)
+    make_sentence_piece([name for name in ("spm_prefix", "spm_bare") if wanted(name)], training, texts)
+    for name, train in (("unigram", train_unigram), ("wordpiece", train_word_piece)):
+        if wanted(name):
+            make_encoder(name, train(training), texts)
+    if wanted("wordpiece"):
+        write_word_piece_gguf(OUT / "wordpiece")
+    if wanted("unigram_words"):
+        make_unigram_words(texts)
 
-    for pre in ("gpt-2", "smollm", "llama-bpe", "qwen2", "default"):
-        tokenizer = train_byte_level(pre, training)
-        folder = OUT / f"bpe_{pre}"
-        write_expected(folder, tokenizer, texts)
-        tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-        model = json.loads(tokenizer.to_str())["model"]
-        tokens = [t for t, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
-        types = [gguf.TokenType.CONTROL if t in SPECIALS else gguf.TokenType.NORMAL for t in tokens]
-        merges = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
-        write_gguf(folder / "vocab.gguf", "gpt2", tokens, types, pre=pre, merges=merges, bos_token_id=0,
-                   eos_token_id=2)
-        print(folder.name, len(tokens), "tokens; llama.cpp differs on",
-              against_llama_cpp(folder / "vocab.gguf", tokenizer, texts))
 
-    pieces = train_sentence_piece(training)
-    for name, prefix in (("spm_prefix", True), ("spm_bare", False)):
+def make_byte_level(pre, training, texts):
+    tokenizer = train_byte_level(pre, training)
+    folder = OUT / f"bpe_{pre}"
+    write_expected(folder, tokenizer, texts, 1 if pre in FULL else 2)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    model = json.loads(tokenizer.to_str())["model"]
+    tokens = [t for t, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
+    types = [gguf.TokenType.CONTROL if t in SPECIALS else gguf.TokenType.NORMAL for t in tokens]
+    merges = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
+    flags = {"add_bos_token": False} if pre == "tekken" else {}
+    write_gguf(folder / "vocab.gguf", "gpt2", tokens, types, pre=pre, merges=merges, bos_token_id=0, eos_token_id=2,
+               **flags)
+    print(folder.name, len(tokens), "tokens; llama.cpp differs on",
+          against_llama_cpp(folder / "vocab.gguf", tokenizer, texts))
+
+
+def make_sentence_piece(names, training, texts):
+    pieces = train_sentence_piece(training) if names else []
+    for name in names:
+        prefix = name == "spm_prefix"
         tokenizer = sentence_piece_json(pieces, prefix)
         folder = OUT / name
         write_expected(folder, tokenizer, texts)
@@ -290,16 +352,54 @@ def make():
         print(folder.name, len(pieces), "tokens; llama.cpp differs on",
               against_llama_cpp(folder / "vocab.gguf", tokenizer, texts))
 
-    for name, train in (("unigram", train_unigram), ("wordpiece", train_word_piece)):
-        tokenizer = train(training)
-        folder = OUT / name
-        folder.mkdir(parents=True, exist_ok=True)
-        tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        write_expected(folder, tokenizer, texts)
-        print(folder.name, tokenizer.get_vocab_size(), "tokens")
-    # transformers reads the same file and gives the same ids.
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_file=str(OUT / "wordpiece" / "tokenizer.json"))
-    assert [fast.encode(t, add_special_tokens=False) for t in texts[:50]] == json.loads(
-        (OUT / "wordpiece" / "expected.json").read_text())["ids"][:50]
+
+def make_encoder(name, tokenizer, texts):
+    """Unigram or WordPiece: the pipeline as trained."""
+    folder = OUT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    write_expected(folder, tokenizer, texts)
+    print(folder.name, tokenizer.get_vocab_size(), "tokens")
+    if name == "wordpiece":
+        # transformers reads the same file and gives the same ids.
+        fast = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+        assert [fast.encode(t, add_special_tokens=False) for t in texts[:50]] == json.loads(
+            (folder / "expected.json").read_text())["ids"][:50]
+
+
+def write_word_piece_gguf(folder):
+    """As llama.cpp's converter writes it: what begins a word has a mark, what goes on has none."""
+    vocab = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    tokens = [token for token, _ in sorted(vocab.items(), key=lambda item: item[1])]
+    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    types = [gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens]
+    written = [token if token in special else token[2:] if token.startswith("##") else "▁" + token for token in tokens]
+    write_gguf(folder / "vocab.gguf", "bert", written, types, unk_token_id=vocab["[UNK]"], bos_token_id=vocab["[CLS]"],
+               sep_token_id=vocab["[SEP]"])
+
+
+def make_unigram_words(texts):
+    """The unigram vocabulary in the pipeline of T5 and XLM-RoBERTa, and as a GGUF."""
+    trained = json.loads((OUT / "unigram" / "tokenizer.json").read_text())["model"]["vocab"]
+    # Training also makes pieces of the special tokens' texts; a GGUF has each text once, and scores as 32-bit floats.
+    pieces = {}
+    for piece, score in trained:
+        pieces.setdefault(piece, float(numpy.float32(score)))
+    pieces = list(pieces.items())
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")])
+    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    special = ("<pad>", "</s>", "<unk>")
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    folder = OUT / "unigram_words"
+    write_expected(folder, tokenizer, texts, 2)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    types = [gguf.TokenType.CONTROL if piece in special else gguf.TokenType.BYTE if piece.startswith("<0x")
+             else gguf.TokenType.NORMAL for piece, _ in pieces]
+    write_gguf(folder / "vocab.gguf", "t5", [piece for piece, _ in pieces], types, pre="default",
+               scores=[score for _, score in pieces], eos_token_id=1, unk_token_id=2, add_space_prefix=True)

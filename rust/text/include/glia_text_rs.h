@@ -57,6 +57,9 @@ typedef struct {
   size_t type_count;
   int64_t bos, eos, eot, eom, unk;
   int32_t add_bos, add_eos, add_space_prefix;
+  int64_t cls, sep;
+  int32_t lowercase, strip_accents;
+  GliaBytes charsmap;  // SentencePiece's compiled normalizer, or empty
 } GliaGgufVocab;
 
 void glia_text_free(GliaText text);

@@ -55,6 +55,11 @@ pub struct GliaGgufVocab {
     add_bos: i32,
     add_eos: i32,
     add_space_prefix: i32,
+    cls: i64,
+    sep: i64,
+    lowercase: i32,
+    strip_accents: i32,
+    charsmap: GliaBytes,
 }
 
 /// A tokenizer for C.
@@ -211,6 +216,11 @@ pub unsafe extern "C" fn glia_tokenizer_from_gguf(
                 add_bos: flag(v.add_bos),
                 add_eos: flag(v.add_eos),
                 add_space_prefix: flag(v.add_space_prefix),
+                cls: id(v.cls, "cls")?,
+                sep: id(v.sep, "sep")?,
+                lowercase: flag(v.lowercase),
+                strip_accents: flag(v.strip_accents),
+                charsmap: slice_of(v.charsmap.data, v.charsmap.size),
             })
             .map(boxed)
         })

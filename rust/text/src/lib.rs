@@ -6,6 +6,7 @@ mod engine;
 pub mod failure;
 pub mod ffi;
 pub mod gguf;
+mod gguf_models;
 mod methods;
 pub mod pre;
 mod program;
