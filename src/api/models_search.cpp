@@ -1,46 +1,16 @@
 #include "api/models_search.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 
 #include "base/error.h"
-#include "ledger/ledger.h"
 
 namespace glia::api {
 namespace {
 
 constexpr int kDefaultPerPage = 50;
 constexpr int kMaxPerPage = 1000;
-
-struct TaskName {
-  std::string_view name;
-  std::string_view id;
-  std::string_view description;
-};
-
-/// The service's own ids of its tasks.
-constexpr std::array kTasks = {
-    TaskName{"Text Generation", "c329a1f9-323d-4e91-b2aa-582dd4188d34",
-             "Family of generative text models, such as large language models (LLM), that can be adapted for a variety "
-             "of natural language tasks."},
-    TaskName{"Text Embeddings", "0137cdcf-162a-4108-94f2-1ca59e8c65ee",
-             "Feature extraction models transform raw data into numerical features that can be processed while "
-             "preserving the information in the original dataset."},
-    TaskName{"Text-to-Image", "3d6e1f35-341b-4915-a6c8-9a7142a9033a",
-             "Generates images from input text. These models can be used to generate and modify images based on text "
-             "prompts."},
-    TaskName{"Automatic Speech Recognition", "dfce1c48-2a81-462e-a7fd-de97ce985207",
-             "Automatic speech recognition (ASR) models convert a speech signal, typically an audio input, to text."},
-    TaskName{"Text Classification", "19606750-23ed-4371-aab2-c20349b53a60",
-             "Sentiment analysis or text classification is a common NLP task that classifies a text input into labels "
-             "or classes."},
-    TaskName{"Translation", "f57d07cb-9087-487a-bbbf-bc3e17fecc4b",
-             "Translation models convert a sequence of text from one language to another."},
-    TaskName{"Image-to-Text", "882a91d1-c331-4eec-bdad-834c919942a8",
-             "Image to text models output a text from a given image."},
-};
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -111,41 +81,45 @@ bool matches(const Filter& f, const catalog::ModelEntry& m) {
   return !f.hide_experimental || !m.has_capability("beta");
 }
 
-json::object task_object(const catalog::ModelEntry& m) {
-  for (const auto& task : kTasks) {
-    if (task.name == m.task) return {{"id", task.id}, {"name", task.name}, {"description", task.description}};
-  }
-  return {{"id", nullptr}, {"name", m.task}, {"description", ""}};
+json::object task_object(const catalog::Catalog& catalog, const catalog::ModelEntry& m) {
+  const auto& tasks = catalog.tasks();
+  const auto task = std::find_if(tasks.begin(), tasks.end(), [&m](const auto& t) { return t.name == m.task; });
+  return {{"id", task->id}, {"name", task->name}, {"description", task->description}};
 }
 
-json::array properties(const catalog::ModelEntry& m) {
+/// As the service has them: values are strings, but the price.
+json::array properties(const catalog::Catalog& catalog, const catalog::ModelEntry& m) {
   json::array out;
-  const auto add = [&](std::string_view id, json::value value) {
+  const auto add = [&out](std::string_view id, json::value value) {
     out.push_back(json::object{{"property_id", id}, {"value", std::move(value)}});
   };
-  if (m.context_window > 0) add("context_window", json::value(std::to_string(m.context_window)));
-  if (m.price) {
-    const auto dollars = [](double neurons_per_m) { return neurons_per_m * ledger::kDollarsPerNeuron; };
-    json::array price{
-        json::object{{"unit", "per M input tokens"}, {"price", dollars(m.price->input)}, {"currency", "USD"}}};
-    if (m.price->output > 0) {
+  for (const auto& capability : m.capabilities) {
+    if (catalog.is_published(capability)) add(capability, "true");
+  }
+  const auto window = json::value(std::to_string(m.context_window));
+  if (m.context_window > 0) add("context_window", window);
+  if (m.context_window > 0 && m.dimensions > 0) add("max_input_tokens", window);
+  if (m.dimensions > 0) add("output_dimensions", json::value(std::to_string(m.dimensions)));
+  if (!m.deprecated.empty()) add("planned_deprecation_date", json::value(m.deprecated));
+  if (!m.prices.empty()) {
+    json::array price;
+    for (const auto& p : m.prices) {
       price.push_back(
-          json::object{{"unit", "per M output tokens"}, {"price", dollars(m.price->output)}, {"currency", "USD"}});
+          json::object{{"unit", p.unit.words}, {"price", catalog::published_dollars(p.neurons)}, {"currency", "USD"}});
     }
     add("price", std::move(price));
   }
-  for (const auto& capability : m.capabilities) add(capability, json::value("true"));
   return out;
 }
 
-json::object describe(const catalog::ModelEntry& m) {
+json::object describe(const catalog::Catalog& catalog, const catalog::ModelEntry& m) {
   return {{"id", m.uuid},
           {"source", source_of(m.id)},
           {"name", m.id},
           {"description", m.description},
-          {"task", task_object(m)},
+          {"task", task_object(catalog, m)},
           {"tags", json::array{}},
-          {"properties", properties(m)}};
+          {"properties", properties(catalog, m)}};
 }
 
 }  // namespace
@@ -166,7 +140,7 @@ ModelPage search_models(const catalog::Catalog& catalog,
   std::size_t total = 0;
   for (const auto& model : catalog.models()) {
     if (!matches(filter, model)) continue;
-    if (total >= first && total < first + per_page) page.models.push_back(describe(model));
+    if (total >= first && total < first + per_page) page.models.push_back(describe(catalog, model));
     total++;
   }
   page.info = {{"count", page.models.size()},

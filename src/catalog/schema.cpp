@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace glia::catalog {
 namespace {
@@ -77,6 +78,13 @@ std::string count_of(std::size_t n, std::string_view noun) {
   return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s");
 }
 
+/// A client's own name within a path.
+std::string_view shown(std::string_view name) {
+  constexpr std::size_t kLongest = 100;
+  if (name.size() <= kLongest) return name;
+  return name.substr(0, complete_utf8_prefix(name.substr(0, kLongest)));
+}
+
 /// A violation while alternatives are being compared: the one that got furthest into the value explains most.
 struct Fault {
   Violation violation;
@@ -110,12 +118,13 @@ struct Schema::Node {
   std::string expected;
   std::vector<std::string> required;
   std::vector<std::pair<std::string, Node>> properties;
-  std::unique_ptr<Node> items;
+  std::unique_ptr<Node> items, others;  ///< of an array; of the properties that are not named
   std::vector<json::value> allowed;
   std::optional<double> minimum, maximum;
-  std::optional<std::size_t> min_length, max_length, min_items, max_items;
+  std::optional<std::size_t> min_length, max_length, min_items, max_items, min_properties, max_properties;
   std::vector<Node> one_of, any_of;
   std::optional<json::value> fallback;
+  bool ignored = false;  ///< known, and nobody acts on it
 
   explicit Node(const json::object& source);
 
@@ -176,6 +185,14 @@ void Schema::Node::read(std::string_view keyword, const json::value& v) {
     for (const auto& [name, node] : v.as_object()) properties.emplace_back(name, Node(node.as_object()));
   } else if (keyword == "items") {
     items = std::make_unique<Node>(v.as_object());
+  } else if (keyword == "additionalProperties") {
+    others = std::make_unique<Node>(v.as_object());
+  } else if (keyword == "minProperties") {
+    min_properties = size();
+  } else if (keyword == "maxProperties") {
+    max_properties = size();
+  } else if (keyword == "x-ignored") {
+    ignored = v.as_bool();
   } else if (keyword == "enum") {
     for (const auto& e : v.as_array()) allowed.push_back(e);
   } else if (keyword == "minimum") {
@@ -275,6 +292,19 @@ Found Schema::Node::check_object(json::object& value, const Place& at) const {
       if (auto found = node.check(*v, at.property(name))) return found;
     }
   }
+  if (min_properties && value.size() < *min_properties) {
+    return at.fault("must have at least " + count_of(*min_properties, "member"));
+  }
+  if (max_properties && value.size() > *max_properties) {
+    return at.fault("must have at most " + count_of(*max_properties, "member") + " (it has " +
+                    std::to_string(value.size()) + ")");
+  }
+  if (others) {
+    for (auto& member : value) {
+      if (property(member.key()) != nullptr) continue;
+      if (auto found = others->check(member.value(), at.property(shown(member.key())))) return found;
+    }
+  }
   // After the properties, so that an alternative whose enum does not fit is known by its enum.
   for (const auto& name : required) {
     if (!value.contains(name)) return at.property(name).fault("is required");
@@ -328,12 +358,15 @@ std::optional<Violation> Schema::check(json::value& value) const {
   return {};
 }
 
-std::vector<std::string> Schema::unknown(const json::object& value) const {
+std::vector<std::string> Schema::unused(const json::object& value) const {
   std::vector<std::string> names;
   for (const auto& member : value) {
-    if (root_->property(member.key()) == nullptr) names.emplace_back(member.key());
+    const auto* const node = root_->property(member.key());
+    if (node == nullptr || (node->ignored && !member.value().is_null())) names.emplace_back(member.key());
   }
   return names;
 }
+
+bool Schema::names(std::string_view property) const { return root_->property(property) != nullptr; }
 
 }  // namespace glia::catalog

@@ -69,10 +69,33 @@ TEST(Schema, FillsDefaultsAndNormalisesIntegers) {
   auto v = parse_json(R"({"o":{},"extra":1,"more":[]})");
   EXPECT_FALSE(s.check(v));
   EXPECT_EQ(json::serialize(v), R"({"o":{"t":5E-1},"extra":1,"more":[],"n":256})");
-  EXPECT_EQ(s.unknown(v.as_object()), (std::vector<std::string>{"extra", "more"}));
+  EXPECT_EQ(s.unused(v.as_object()), (std::vector<std::string>{"extra", "more"}));
   auto whole = parse_json(R"({"n":3.0})");
   EXPECT_FALSE(s.check(whole));
   EXPECT_TRUE(whole.at("n").is_int64());
+}
+
+TEST(Schema, ChecksPropertiesOfAnyName) {
+  constexpr std::string_view kSchema = R"({"type":"object","properties":{"q":{"type":"object","minProperties":1,
+    "maxProperties":2,"properties":{"k":{"type":"string"}},"additionalProperties":{"type":"integer"}}}})";
+  EXPECT_EQ(check(kSchema, R"({"q":{"k":"x","a":1}})"), "fine");
+  EXPECT_EQ(check(kSchema, R"({"q":{}})"), "q: must have at least 1 member");
+  EXPECT_EQ(check(kSchema, R"({"q":{"a":1,"b":2,"c":3}})"), "q: must have at most 2 members (it has 3)");
+  EXPECT_EQ(check(kSchema, R"({"q":{"a":"x"}})"), "q.a: must be an integer");
+  const auto long_name =
+      check(kSchema, R"({"q":{")" + std::string(99, 'n') + "ä" + std::string(10000, 'n') + R"(":[]}})");
+  EXPECT_EQ(long_name, "q." + std::string(99, 'n') + ": must be an integer")
+      << "cut before the character that is too much";
+}
+
+TEST(Schema, TellsWhatNobodyActsOn) {
+  const Schema s(parse_json(R"({"properties":{"a":{},"b":{"type":"integer","x-ignored":true}}})").as_object());
+  EXPECT_EQ(s.unused(parse_json(R"({"c":1,"b":1,"a":1})").as_object()), (std::vector<std::string>{"c", "b"}));
+  EXPECT_EQ(s.unused(parse_json(R"({"b":null,"c":null})").as_object()), (std::vector<std::string>{"c"}));
+  EXPECT_TRUE(s.names("b"));
+  EXPECT_FALSE(s.names("c"));
+  auto wrong = parse_json(R"({"b":"x"})");
+  EXPECT_EQ(describe(*s.check(wrong)), "b: must be an integer") << "checked all the same";
 }
 
 TEST(Schema, RefusesKeywordsThatNobodyWouldCheck) {

@@ -1,6 +1,9 @@
 #include "tasks/local_runner.h"
 
+#include <array>
+#include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -19,12 +22,14 @@ Error busy() {
   return error;
 }
 
-/// The task of an id that is not served, told from the same task of ids that are.
-std::string kind_of_task(const catalog::ModelEntry& entry) {
-  if (entry.has_capability("decisions")) return entry.task + " of typed decisions";
-  if (entry.has_capability("moderation")) return entry.task + " of safety verdicts";
-  if (entry.has_capability("vision")) return entry.task + " with pictures";
-  return entry.task;
+/// "2026-12-01", in UTC.
+std::string day_of(const Clock& clock) {
+  const std::chrono::sys_time<std::chrono::milliseconds> now{std::chrono::milliseconds(clock.unix_ms())};
+  const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(now));
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02u", static_cast<int>(day.year()),
+                static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day()));
+  return text.data();
 }
 
 /// The run that a caller holds; the work itself lives as long as somebody works on it.
@@ -76,9 +81,10 @@ struct LocalRunner::Impl {
 const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) const {
   const auto* const entry = catalog.find(id);
   if (entry == nullptr) throw Error(ErrorCode::no_such_model, id.substr(0, 128));
+  const auto by = options.retired_by == "now" ? day_of(clock) : options.retired_by;
+  if (entry->retired_on(by)) throw Error(ErrorCode::model_deprecated, entry->id + " on " + entry->deprecated);
   if (!entry->served()) {
-    throw Error(ErrorCode::not_served,
-                entry->id + ": the task " + kind_of_task(*entry) + " is not built in this version");
+    throw Error(ErrorCode::not_served, entry->id + ": the task " + entry->kind + " is not built in this version");
   }
   return *entry;
 }
@@ -88,11 +94,12 @@ TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
   job.entry = &entry_of(request.model);
   const auto* const max_tokens = request.inputs.if_contains("max_tokens");
   const bool max_tokens_given = max_tokens != nullptr && !max_tokens->is_null();
-  std::vector<std::string> unknown;
-  if (const auto violation = catalog.validate(*job.entry, request.inputs, unknown)) {
+  std::vector<std::string> unused;
+  if (const auto violation = catalog.validate(*job.entry, request.inputs, unused)) {
     throw Error(ErrorCode::invalid_input, catalog::describe(*violation));
   }
-  for (const auto& name : unknown) request.inputs.erase(name);
+  if (request.inputs.contains("requests")) throw Error(ErrorCode::not_served, "batch requests (requests)");
+  for (const auto& name : unused) request.inputs.erase(name);
   job.input = read_text_generation(std::move(request.inputs), max_tokens_given);
   job.weights = weights.resolve(*job.entry);
   if (!job.weights.available) throw Error(ErrorCode::model_unavailable, job.weights.advice);
@@ -101,9 +108,19 @@ TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
   job.info.model = job.entry->id;
   job.info.weights = job.weights.name;
   job.info.stand_in = job.weights.stand_in;
-  for (const auto& name : unknown) job.info.messages.push_back(name.substr(0, 128) + ": unknown parameter, ignored");
-  job.bill = {std::move(request.request_id), std::move(request.account), job.entry->id, job.entry->task,
-              job.weights.stand_in, request.plan};
+  for (const auto& name : unused) {
+    job.info.messages.push_back(catalog.knows(*job.entry, name) ? name + ": not served by this version of Glia, ignored"
+                                                                : name.substr(0, 128) + ": unknown parameter, ignored");
+  }
+  if (!job.entry->deprecated.empty()) {
+    job.info.messages.push_back(job.entry->id + ": the service retires this id on " + job.entry->deprecated);
+  }
+  job.bill = {std::move(request.request_id),
+              std::move(request.account),
+              job.entry->id,
+              job.entry->task,
+              job.weights.stand_in,
+              request.plan};
   return job;
 }
 

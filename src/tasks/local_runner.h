@@ -23,6 +23,9 @@ struct LocalRunnerOptions {
   std::size_t threads = 4;          ///< that load, render and tokenise
   std::size_t most_waiting = 1024;  ///< runs that wait for such a thread; above: out_of_capacity
   std::int32_t max_running = 64;    ///< the engine's: reject_if_busy refuses from here on
+  /// Ids that the service retires by this day ("2026-12-01") answer model_deprecated. "now": the clock's day; empty:
+  /// every id answers, and one that is to retire says so in its notes.
+  std::string retired_by = {};
 };
 
 class LocalRunner final : public Runner {

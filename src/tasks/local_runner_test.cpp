@@ -14,7 +14,7 @@
 namespace glia::tasks {
 namespace {
 
-constexpr std::string_view kId = "@cf/meta/llama-3.1-8b-instruct";  // 25608 / 75147 neurons per million tokens
+constexpr std::string_view kId = "@cf/meta/llama-3.1-8b-instruct-fp8";  // 13778 / 26128 neurons per million tokens
 // <|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n
 constexpr std::int64_t kHiTokens = 1 + 7 + 1 + 1 + 1 + 10;
 
@@ -178,7 +178,7 @@ TEST_F(LocalRunnerTest, RunsAChatFromInputToDurableCharge) {
   EXPECT_EQ(request.sampling.seed, 5U);
   EXPECT_EQ(request.stop, Events{"!"});
   EXPECT_EQ(request.account, "local");
-  EXPECT_DOUBLE_EQ(meter_.reserved.at("req-1"), (kHiTokens * 25608 + 20 * 75147) / 1e6)
+  EXPECT_DOUBLE_EQ(meter_.reserved.at("req-1"), (kHiTokens * 13778 + 20 * 26128) / 1e6)
       << "prompt and most of an answer";
   EXPECT_EQ(sink_->events(), Events{}) << "nothing is begun before the first token";
   clock_.advance_ms(7);
@@ -194,7 +194,7 @@ TEST_F(LocalRunnerTest, RunsAChatFromInputToDurableCharge) {
   EXPECT_EQ(result.text, "Hello");
   EXPECT_EQ(result.usage.prompt_tokens, kHiTokens);
   EXPECT_EQ(result.usage.completion_tokens, 5);
-  EXPECT_DOUBLE_EQ(result.neurons, (kHiTokens * 25608 + 5 * 75147) / 1e6);
+  EXPECT_DOUBLE_EQ(result.neurons, (kHiTokens * 13778 + 5 * 26128) / 1e6);
   EXPECT_DOUBLE_EQ(meter_.total, result.neurons);
   EXPECT_DOUBLE_EQ(result.first_token_ms, 2);
   EXPECT_DOUBLE_EQ(result.total_ms, 7);
@@ -257,6 +257,37 @@ TEST_F(LocalRunnerTest, UnknownFieldsAreNamed) {
   EXPECT_EQ(sink_->info().messages,
             (Events{"max_token: unknown parameter, ignored", "tool_choice: unknown parameter, ignored",
                     "max_completion_tokens: unknown parameter, ignored"}));
+}
+
+TEST_F(LocalRunnerTest, FieldsThatAreKnownAndNotServedAreNamed) {
+  run(R"({"prompt":"hi","n":2,"logprobs":null})", "@cf/zai-org/glm-5.3-flash");
+  answer(*model_->next());
+  sink_->ended();
+  EXPECT_EQ(sink_->info().messages, Events{"n: not served by this version of Glia, ignored"});
+  EXPECT_EQ(refusal(R"({"requests":[{"prompt":"hi"}]})", "@cf/qwen/qwen3-30b-a3b-fp8"),
+            "not_served: batch requests (requests)");
+  EXPECT_EQ(refusal(R"({"input":"hi"})", "@cf/openai/gpt-oss-20b"),
+            "invalid_input: input: the Responses form is not served by this version of Glia; use messages");
+}
+
+TEST_F(LocalRunnerTest, AnIdThatIsToRetireSaysSoAndAnswers) {
+  constexpr std::string_view kRetires = "@cf/meta/llama-3.1-8b-instruct-awq";
+  run(R"({"prompt":"hi"})", kRetires);
+  answer(*model_->next());
+  sink_->ended();
+  EXPECT_EQ(sink_->info().messages,
+            Events{"@cf/meta/llama-3.1-8b-instruct-awq: the service retires this id on 2026-05-30"});
+
+  const auto retired = "model_deprecated: @cf/meta/llama-3.1-8b-instruct-awq on 2026-05-30";
+  make({.retired_by = "2026-05-30"});
+  EXPECT_EQ(refusal(R"({"prompt":"hi"})", kRetires), retired);
+  EXPECT_EQ(refusal(R"({})", kRetires), retired) << "whatever the input";
+  make({.retired_by = "now"});
+  EXPECT_EQ(refusal(R"({"prompt":"hi"})", kRetires), retired) << "the clock stands in November 2026";
+  sink_ = std::make_shared<Recorder>();
+  make({.retired_by = "2026-05-29"});
+  EXPECT_EQ(refusal(R"({"prompt":"hi"})", kRetires), "accepted");
+  answer(*model_->next());
 }
 
 TEST_F(LocalRunnerTest, TheCallerNeverWaitsForALoad) {
@@ -426,7 +457,7 @@ TEST_F(LocalRunnerTest, CancelWhileGeneratingChargesWhatWasUsed) {
   g->finish(engine::FinishReason::cancelled);
   EXPECT_EQ(sink_->ended().back(), "cancelled");
   EXPECT_EQ(meter_.usages.at(0).completion_tokens, 3);
-  EXPECT_DOUBLE_EQ(sink_->result().neurons, (kHiTokens * 25608 + 3 * 75147) / 1e6);
+  EXPECT_DOUBLE_EQ(sink_->result().neurons, (kHiTokens * 13778 + 3 * 26128) / 1e6);
   EXPECT_DOUBLE_EQ(meter_.total, sink_->result().neurons);
   handle->cancel();  // after the end: nothing
 }

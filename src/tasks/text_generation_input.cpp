@@ -30,23 +30,31 @@ void refuse_what_is_not_served(const json::object& inputs) {
     if (asks(inputs, field)) refuse(field, "tool calling is not served by this version of Glia");
   }
   if (asks(inputs, "guided_json")) refuse("guided_json", "structured output is not served by this version of Glia");
-  if (asks(inputs, "response_format") && inputs.at("response_format").at("type").as_string() != "text") {
-    refuse("response_format.type", "only \"text\" is served by this version of Glia");
+  if (asks(inputs, "response_format")) {
+    const auto* const type = inputs.at("response_format").as_object().if_contains("type");
+    if (type == nullptr || type->as_string() != "text") {
+      refuse("response_format.type", "only \"text\" is served by this version of Glia");
+    }
   }
+  if (asks(inputs, "input")) refuse("input", "the Responses form is not served by this version of Glia; use messages");
+}
+
+std::string text_of(const json::object& part, const std::string& at) {
+  const std::string_view type = part.at("type").as_string();
+  if (type == "refusal") return std::string(part.at("refusal").as_string());  // what the assistant said before
+  if (type != "text") refuse(at + ".type", "this model takes text only, no pictures, sound or files");
+  return std::string(part.at("text").as_string());
 }
 
 std::string flattened(const json::value& content, const std::string& at) {
   if (content.is_null()) return {};
   if (content.is_string()) return std::string(content.get_string());
+  if (content.is_object()) return text_of(content.get_object(), at);
   std::string text;
   const auto& parts = content.as_array();
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    const auto& part = parts[i].as_object();
-    if (part.at("type").as_string() != "text") {
-      refuse(at + "[" + std::to_string(i) + "].type", "this model takes text only, no pictures");
-    }
     if (i > 0) text += '\n';
-    text += std::string_view(part.at("text").as_string());
+    text += text_of(parts[i].as_object(), at + "[" + std::to_string(i) + "]");
   }
   return text;
 }

@@ -107,7 +107,7 @@ TEST(TextGenerationInput, WhatIsNotServedIsRefusedByName) {
             std::string::npos);
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"},
               {"type":"image_url","image_url":{"url":"data:,"}}]}]})"),
-            "invalid_input: messages[0].content[1].type: this model takes text only, no pictures");
+            "invalid_input: messages[0].content[1].type: this model takes text only, no pictures, sound or files");
 }
 
 TEST(TextGenerationInput, WhatAsksForNothingIsFine) {

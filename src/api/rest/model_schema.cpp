@@ -7,22 +7,7 @@
 namespace glia::api {
 namespace {
 
-constexpr std::string_view kTextOutput = R"json({
-  "oneOf": [
-    {"type": "object", "contentType": "application/json", "required": ["response", "usage"], "properties": {
-      "response": {"type": "string", "description": "The generated text"},
-      "usage": {"type": "object", "required": ["prompt_tokens", "completion_tokens", "total_tokens"], "properties": {
-        "prompt_tokens": {"type": "integer"},
-        "completion_tokens": {"type": "integer"},
-        "total_tokens": {"type": "integer"},
-        "prompt_tokens_details": {"type": "object", "properties": {"cached_tokens": {"type": "integer"}}}
-      }}
-    }},
-    {"type": "string", "contentType": "text/event-stream", "format": "binary"}
-  ]
-})json";
-
-/// Keywords that only the catalogue's own checker reads.
+/// Without the keywords that only the catalogue's own checker reads.
 json::value published(const json::value& from) {
   if (const auto* array = from.if_array()) {
     json::array out;
@@ -38,14 +23,31 @@ json::value published(const json::value& from) {
   return out;
 }
 
+/// With the other ways in: a body that is no JSON, a batch.
+json::value whole_input(const catalog::Catalog& catalog, const catalog::ModelEntry& entry) {
+  json::value input = published(catalog.input_schema(entry));
+  json::array ways;
+  if (!entry.raw_body.empty()) {
+    ways.push_back(json::object{{"type", "string"}, {"format", "binary"}, {"contentType", entry.raw_body}});
+  }
+  if (entry.takes_batches()) {
+    ways.push_back(
+        json::object{{"title", "Batch"},
+                     {"type", "object"},
+                     {"required", json::array{"requests"}},
+                     {"properties", json::object{{"requests", json::object{{"type", "array"}, {"items", input}}}}}});
+  }
+  if (ways.empty()) return input;
+  ways.insert(ways.begin(), std::move(input));
+  return json::object{{"oneOf", std::move(ways)}};
+}
+
 }  // namespace
 
 json::object model_schema(const catalog::Catalog& catalog, std::string_view model) {
   const auto* entry = catalog.find(model);
   if (entry == nullptr) throw Error(ErrorCode::no_such_model, model);
-  const auto* input = catalog.input_schema(*entry);
-  if (input == nullptr) throw Error(ErrorCode::not_served, entry->task + " with " + entry->id);
-  return {{"input", published(*input)}, {"output", parse_json(kTextOutput)}};
+  return {{"input", whole_input(catalog, *entry)}, {"output", published(catalog.output_schema(*entry))}};
 }
 
 }  // namespace glia::api

@@ -1,4 +1,4 @@
-// models/schema: JSON Schema of a model's input (the catalogue's) and of the answers given here.
+// models/schema: JSON Schema of what a model takes and gives (the catalogue's), for every id, served or not.
 #pragma once
 
 #include <string_view>
@@ -8,7 +8,7 @@
 
 namespace glia::api {
 
-/// {"input": …, "output": …}. Errors: glia::Error(no_such_model, not_served).
+/// {"input": …, "output": …}. Errors: glia::Error(no_such_model).
 json::object model_schema(const catalog::Catalog& catalog, std::string_view model);
 
 }  // namespace glia::api
