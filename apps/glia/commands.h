@@ -14,6 +14,7 @@ namespace glia::cli {
 struct ServeOptions {
   bool while_leased = false;         ///< end with the last lease (docs/protocol-internal.md)
   std::vector<std::string> preload;  ///< catalogue ids to load before the first request
+  std::string address_file;          ///< where to say the address, and the lock of who serves for it; empty: none
 };
 int serve(const Settings& settings, const ServeOptions& options);
 

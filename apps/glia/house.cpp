@@ -13,11 +13,11 @@ engine::EngineOptions engine_options(const Settings& settings) {
 
 std::unique_ptr<ledger::Ledger> open_ledger(const Settings& settings, const Clock& clock) {
   std::error_code ec;
-  std::filesystem::create_directories(settings.data, ec);
+  if (!settings.in_memory) std::filesystem::create_directories(settings.data, ec);
   if (ec) throw UsageError("cannot make the data folder " + settings.data.string() + ": " + ec.message());
-  return ledger::Ledger::open(
-      {.path = ledger_path(settings), .plan = settings.plan == "free" ? ledger::Plan::free : ledger::Plan::paid},
-      clock);
+  return ledger::Ledger::open({.path = settings.in_memory ? std::filesystem::path() : ledger_path(settings),
+                               .plan = settings.plan == "free" ? ledger::Plan::free : ledger::Plan::paid},
+                              clock);
 }
 
 }  // namespace

@@ -75,6 +75,9 @@ struct Program {
     c->add_option("--preload", serve_options.preload, "Ids to load before the first request")
         ->delimiter(',')
         ->envname("GLIA_PRELOAD");
+    c->add_flag("--in-memory", given.in_memory, "Keep the ledger in memory; nothing is written to disk");
+    c->add_option("--address-file", serve_options.address_file,
+                  "Write the address there; end at once when another glia serve does already");
     c->add_flag("--while-leased", serve_options.while_leased,
                 "End when the last glia-dev that uses this server has ended");
     c->callback([this] { verb = [this] { return serve(settle_settings(given), serve_options); }; });

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <set>
 
+#include "address_file.h"
 #include "api/app.h"
 #include "base/log.h"
 #include "commands.h"
@@ -54,10 +55,14 @@ api::Services services(House& house, const std::atomic<bool>& ready) {
           .new_id = {}};
 }
 
+std::string url_of(const std::string& host, std::uint16_t port) {
+  const bool v6 = host.find(':') != std::string::npos;
+  return "http://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
 void greet(const House& house, const Settings& settings, std::uint16_t port) {
-  const bool v6 = settings.host.find(':') != std::string::npos;
-  std::cout << styled(STDOUT_FILENO, Style::bold, "glia") << " " << kVersion << " listening on http://"
-            << (v6 ? "[" + settings.host + "]" : settings.host) << ":" << port << "\n";
+  std::cout << styled(STDOUT_FILENO, Style::bold, "glia") << " " << kVersion << " listening on "
+            << url_of(settings.host, port) << "\n";
   std::set<std::string> stand_ins;
   std::set<std::string> advice;
   std::size_t own = 0;
@@ -102,6 +107,8 @@ int serve(const Settings& settings, const ServeOptions& options) {
   if (!is_loopback(settings.host)) {
     throw UsageError("glia has no accounts and tokens yet, so it listens on loopback only; not on " + settings.host);
   }
+  auto address = options.address_file.empty() ? std::nullopt : AddressFile::take(options.address_file);
+  if (!address && !options.address_file.empty()) return 0;  // another one serves those who read it
   House house(settings);
   const auto files = preload_files(house, options.preload);
   std::atomic<bool> ready{files.empty()};
@@ -115,6 +122,7 @@ int serve(const Settings& settings, const ServeOptions& options) {
   http_options.refusal = app.refusal();
   const auto server = http::Server::start(http_options, app.handler());
   greet(house, settings, server->port());
+  if (address) address->write(url_of(settings.host, server->port()), kVersion);
 
   const auto loading = std::async(std::launch::async, [&] {
     for (const auto& file : files) {
@@ -128,6 +136,7 @@ int serve(const Settings& settings, const ServeOptions& options) {
   });
 
   const int code = wait_for_the_end(signals, app, house.clock, options.while_leased);
+  if (address) address->withdraw();
   log::info("draining", {{"open_connections", std::to_string(server->open_connections())}});
   app.close_sessions();
   server->drain(kDrainMs);

@@ -148,6 +148,7 @@ Settings settle_settings(const GivenSettings& given) {
   if (given.port) s.port = static_cast<std::uint16_t>(*given.port);
   s.rate_limits = s.rate_limits || given.rate_limits;
   s.log_json = s.log_json || given.log_json;
+  s.in_memory = given.in_memory;
   for (const auto& pair : given.models) {
     const auto eq = pair.find('=');
     if (eq == std::string::npos || eq == 0 || eq + 1 == pair.size()) {

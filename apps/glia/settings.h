@@ -26,6 +26,7 @@ struct Settings {
   std::string plan = "paid";         ///< "paid" counts and shows, "free" refuses past the day's allocation
   bool rate_limits = false;          ///< everyone is held to the service's requests a minute
   std::filesystem::path data;        ///< the ledger lives here
+  bool in_memory = false;            ///< the ledger is gone with the process; nothing is written under `data`
   std::filesystem::path models_dir;  ///< the weights live here
   int threads = 0;                   ///< 0: every core
   std::string math = "fast";         ///< "fast" or "exact"
@@ -42,6 +43,7 @@ struct GivenSettings {
   std::optional<int> port, threads;
   std::optional<std::uint64_t> memory_mib;
   bool log_json = false;
+  bool in_memory = false;
   bool rate_limits = false;
   std::vector<std::string> models;  ///< "ID=PATH"
 };

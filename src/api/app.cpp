@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <array>
+#include <optional>
 
 #include "api/admin/admin.h"
 #include "api/binding/binding.h"
@@ -64,6 +65,16 @@ Dialect dialect_of(const http::Request& request) {
   return request.path.starts_with(kRestRoot) ? Dialect::rest : Dialect::admin;
 }
 
+/// Takes /s/<session> off the path, where it stands in front of any dialect's.
+std::optional<std::string> take_session(http::Request& request) {
+  constexpr std::string_view kSession = "/s/";
+  if (!request.path.starts_with(kSession)) return std::nullopt;
+  const auto end = request.path.find('/', kSession.size());
+  std::string id = request.path.substr(kSession.size(), end - kSession.size());
+  request.path = end == std::string::npos ? "/" : request.path.substr(end);
+  return id;
+}
+
 /// Refuses what a page of another site sends. True when it did.
 bool refused_by_guard(const Guard& guard, const http::Request& request, const std::shared_ptr<Reply>& reply) {
   const auto host = request.header("host");
@@ -85,6 +96,14 @@ void dispatch(const std::shared_ptr<Context>& context, http::Request request,
   const auto reply = Reply::make(context, request, std::move(responder));
   reply->set_dialect(dialect_of(request));
   if (refused_by_guard(context->guard, request, reply)) return;
+  if (const auto id = take_session(request)) {
+    reply->set_dialect(dialect_of(request));
+    reply->set_path(request.path);
+    reply->set_session(context->sessions.find(*id));
+    if (!reply->session()) {
+      return reply->error(Error(ErrorCode::no_route, "this glia serve does not know the session in the address"));
+    }
+  }
   if (request.method == "OPTIONS") {
     for (auto& [name, value] : context->guard.preflight_headers(request)) reply->add_header(name, value);
     reply->set_quiet();
@@ -119,6 +138,7 @@ Context::Context(Services s, AppInfo i, tasks::WorkQueue& w)
       guard(info.host),
       metrics(services.engine_status),
       sessions(*services.clock, [this](std::size_t open) { metrics.leases(open); }),
+      pacer(std::make_shared<Pacer>(*services.clock)),
       work(w) {}
 
 struct App::Impl {
@@ -131,7 +151,10 @@ struct App::Impl {
 
 App::App(Services services, AppInfo info) : impl_(std::make_shared<Impl>(std::move(services), std::move(info))) {}
 
-App::~App() { impl_->context->sessions.close(); }
+App::~App() {
+  impl_->context->sessions.close();
+  impl_->context->pacer->close();
+}
 
 http::Handler App::handler() {
   return [context = impl_->context](http::Request request, std::shared_ptr<http::Responder> responder) {

@@ -7,6 +7,7 @@
 #include "api/app.h"
 #include "api/guard.h"
 #include "api/metrics.h"
+#include "api/rehearsal/pacer.h"
 #include "api/sessions.h"
 #include "tasks/work_queue.h"
 
@@ -24,6 +25,7 @@ struct Context {
   Guard guard;
   Metrics metrics;
   Sessions sessions;
+  std::shared_ptr<Pacer> pacer;  ///< for what a rehearsal holds back; closed with the App
   tasks::WorkQueue& work;  ///< for what must not run on the I/O thread: large bodies, the disk; outlives the server
 };
 

@@ -91,6 +91,12 @@ void Reply::end() {
   log(status_);
 }
 
+void Reply::cut() {
+  if (status_ == 0) responder_->begin(200, headers(kJson, 1));
+  responder_.reset();  // an answer that nobody can end is broken off
+  left();
+}
+
 void Reply::on_leave(std::function<void()> callback) {
   {
     const std::lock_guard lock(mutex_);

@@ -36,6 +36,9 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   /// For the log line: what a forwarded call asked for, instead of the address it was forwarded to.
   void set_path(std::string_view path) { path_ = printable(path); }
   void set_model(std::string_view model) { model_ = model; }
+  /// The session in whose address the request stood (/s/<session>/…); null without one.
+  void set_session(std::shared_ptr<const Session> session) { session_ = std::move(session); }
+  const std::shared_ptr<const Session>& session() const { return session_; }
   void set_tokens(std::int64_t prompt, std::int64_t completion);
   void set_error(const Error& error) { code_ = cloudflare_code(error.code()); }
   /// Answers that are asked for all the time (health, metrics) are logged at debug level.
@@ -49,6 +52,8 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   void begin_stream();
   void write(std::string data) override { responder_->write(std::move(data)); }
   void end() override;
+  /// Breaks the connection off, as a fault that a session asked for; counts as the client's leaving.
+  void cut();
 
   /// Called once when the client leaves before the end. Whoever works on the answer then calls close_log(), or answers
   /// all the same.
@@ -64,6 +69,7 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<http::Responder> responder_;
+  std::shared_ptr<const Session> session_;
   std::string id_;
   std::string method_;
   std::string path_;

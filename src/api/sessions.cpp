@@ -39,9 +39,11 @@ Sessions::~Sessions() {
   keep_alive_.join();
 }
 
-std::shared_ptr<const Session> Sessions::create(std::string id, const json::object& body) {
+std::shared_ptr<const Session> Sessions::create(std::string id, const json::object& body,
+                                                std::shared_ptr<Rehearsal> rehearsal) {
   auto session = std::make_shared<Session>();
   session->id = std::move(id);
+  session->rehearsal = std::move(rehearsal);
   session->account = text_of(body, "account", "local");
   session->project = text_of(body, "project", "worker");
   session->plan = plan_of(body);

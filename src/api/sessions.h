@@ -20,6 +20,8 @@
 
 namespace glia::api {
 
+class Rehearsal;
+
 /// Where a session's events go.
 class EventStream {
  public:
@@ -36,6 +38,7 @@ struct Session {
   json::object bindings;
   tasks::Plan plan = tasks::Plan::server;
   bool rate_limits = false;
+  std::shared_ptr<Rehearsal> rehearsal;  ///< null: nothing is rehearsed
   std::uint64_t order = 0;
 };
 
@@ -49,7 +52,8 @@ class Sessions {
   Sessions& operator=(const Sessions&) = delete;
 
   /// Errors: glia::Error(invalid_input) for a body of another shape, (out_of_capacity) when all sessions are leased.
-  std::shared_ptr<const Session> create(std::string id, const json::object& body);
+  std::shared_ptr<const Session> create(std::string id, const json::object& body,
+                                        std::shared_ptr<Rehearsal> rehearsal = nullptr);
   std::shared_ptr<const Session> find(std::string_view id) const;
   /// Ends it and its streams. False when unknown.
   bool remove(std::string_view id);

@@ -1,5 +1,7 @@
 #include "api/text_call.h"
 
+#include "api/rehearsal/faulty_sink.h"
+#include "api/rehearsal/rehearsal.h"
 #include "base/log.h"
 #include "base/utf8.h"
 
@@ -9,6 +11,7 @@ namespace {
 constexpr std::size_t kMaxNoteBytes = 1024;
 constexpr std::size_t kMaxModelId = 256;
 constexpr std::size_t kMaxAccount = 256;
+constexpr std::string_view kSeededTask = "Text Generation";  ///< inputs of other tasks have no seed
 
 std::string joined(const std::vector<std::string>& notes) {
   std::string out;
@@ -41,14 +44,19 @@ class Sink final : public tasks::RunSink {
   }
 
   void text(std::string_view piece) override {
-    if (piece.empty() || !call_.stream) return;
+    if (piece.empty() || cut_) return;
+    if (cuts() && pieces_++ >= call_.fault->after_tokens) return cut();
+    if (!call_.stream) return;
     begin();
     reply_->write(call_.format->piece(piece));
   }
 
   void finished(const tasks::TextResult& result) override {
+    if (cuts() && !cut_) cut();
+    if (cut_) return cancelled(result);
     reply_->set_tokens(result.usage.prompt_tokens, result.usage.completion_tokens);
     count("ok", result);
+    tell("ok", nullptr, result);  // before the last byte: who has the answer can ask what it cost
     if (call_.stream) {
       begin();
       reply_->write(call_.format->last(result));
@@ -56,12 +64,13 @@ class Sink final : public tasks::RunSink {
     } else {
       reply_->json(200, call_.format->whole(info_, result));
     }
-    tell("ok", nullptr, result);
   }
 
   void failed(const Error& error) override {
+    if (cut_) return cancelled({});
     if (error.code() == ErrorCode::no_such_model) log_nearest();
     count("error", {});
+    tell("error", &error, {});
     if (begun_) {
       reply_->set_error(error);
       reply_->write(error_event(reply_->dialect(), error));
@@ -69,7 +78,6 @@ class Sink final : public tasks::RunSink {
     } else {
       reply_->error(error, error.code() == ErrorCode::no_such_model ? "model" : "");
     }
-    tell("error", &error, {});
   }
 
   void cancelled(const tasks::TextResult& partial) override {
@@ -80,6 +88,12 @@ class Sink final : public tasks::RunSink {
   }
 
  private:
+  bool cuts() const { return call_.fault && call_.fault->kind == FaultKind::cut; }
+  void cut() {
+    cut_ = true;
+    reply_->cut();  // the run is cancelled, as when a client leaves
+  }
+
   void begin() {
     if (begun_) return;
     begun_ = true;
@@ -108,21 +122,23 @@ class Sink final : public tasks::RunSink {
     const auto number_or_null = [](bool known, double value) {
       return known ? json::value(value) : json::value(nullptr);
     };
-    context_->sessions.tell(
-        call_.session->id,
-        {{"model", printable(info_.model.empty() ? model_as_written_ : info_.model)},
-         {"weights", info_.weights.empty() ? json::value(nullptr) : json::value(info_.weights)},
-         {"stand_in", info_.stand_in},
-         {"status", status},
-         {"code", error != nullptr ? json::value(cloudflare_code(error->code())) : json::value(nullptr)},
-         {"message", error != nullptr ? json::value(error->message()) : json::value(nullptr)},
-         {"first_token_ms", number_or_null(result.first_token_ms > 0, result.first_token_ms)},
-         {"tokens_per_s",
-          number_or_null(rate, static_cast<double>(result.usage.completion_tokens - 1) * 1000 / rest_ms)},
-         {"prompt_tokens", result.usage.prompt_tokens},
-         {"completion_tokens", result.usage.completion_tokens},
-         {"neurons", result.neurons},
-         {"total_ms", total_ms}});
+    const json::object event{
+        {"model", printable(info_.model.empty() ? model_as_written_ : info_.model)},
+        {"weights", info_.weights.empty() ? json::value(nullptr) : json::value(info_.weights)},
+        {"stand_in", info_.stand_in},
+        {"status", status},
+        {"code", error != nullptr ? json::value(cloudflare_code(error->code())) : json::value(nullptr)},
+        {"message", error != nullptr ? json::value(error->message()) : json::value(nullptr)},
+        {"first_token_ms", number_or_null(result.first_token_ms > 0, result.first_token_ms)},
+        {"tokens_per_s",
+         number_or_null(rate, static_cast<double>(result.usage.completion_tokens - 1) * 1000 / rest_ms)},
+        {"prompt_tokens", result.usage.prompt_tokens},
+        {"completion_tokens", result.usage.completion_tokens},
+        {"neurons", result.neurons},
+        {"fault", call_.fault ? json::value(fault_name(*call_.fault)) : json::value(nullptr)},
+        {"total_ms", total_ms}};
+    if (call_.session->rehearsal) call_.session->rehearsal->record(event);
+    context_->sessions.tell(call_.session->id, event);
   }
 
   std::shared_ptr<Context> context_;
@@ -132,6 +148,8 @@ class Sink final : public tasks::RunSink {
   const std::int64_t started_ns_;
   tasks::RunInfo info_;
   bool begun_ = false;
+  std::int64_t pieces_ = 0;
+  bool cut_ = false;
 };
 
 /// What goes into the ledger, the log and the search for near ids.
@@ -144,15 +162,43 @@ void check_names(const tasks::RunRequest& request) {
   }
 }
 
+/// What a call has of its session: who pays and how, a seed, a fault.
+void enrol(const Context& context, const std::shared_ptr<Reply>& reply, TextCall& call) {
+  if (!call.session) call.session = reply->session();
+  if (!call.session) return;
+  call.request.account = call.session->account;
+  call.request.plan = call.session->plan;
+  call.request.rate_limits = call.session->rate_limits;
+  if (!call.session->rehearsal) return;
+  const auto* entry = context.catalog().find(call.request.model);
+  if (entry != nullptr && entry->task == kSeededTask) {
+    call.session->rehearsal->seed(entry->id, call.request.inputs);
+  }
+  call.fault = call.session->rehearsal->faults().next(call.request.model, dialect_name(reply->dialect()));
+}
+
+/// Starts the run, under the call's fault where it has one. Errors: the Runner's, and the fault's own.
+std::shared_ptr<tasks::Run> start_run(Context& context, TextCall& call, std::shared_ptr<tasks::RunSink> sink) {
+  tasks::Runner& runner = *context.services.runner;
+  if (!call.fault || call.fault->kind == FaultKind::cut) return runner.run(std::move(call.request), std::move(sink));
+  if (call.fault->kind == FaultKind::error) {
+    throw fault_error(*call.fault, context.catalog().find(call.request.model), context.clock());
+  }
+  const FaultyRun faulty = call.fault->kind == FaultKind::slow ? slow_run(*call.fault, context.pacer, std::move(sink))
+                                                               : empty_run(call.request.inputs, std::move(sink));
+  return faulty.wrap(runner.run(std::move(call.request), faulty.sink));
+}
+
 }  // namespace
 
 void start_text_call(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, TextCall call) {
   call.request.request_id = reply->id();
+  enrol(*context, reply, call);
   const auto sink = std::make_shared<Sink>(context, reply, std::move(call));
   std::shared_ptr<tasks::Run> run;
   try {
     check_names(sink->call().request);
-    run = context->services.runner->run(std::move(sink->call().request), sink);
+    run = start_run(*context, sink->call(), sink);
   } catch (const Error& error) {
     sink->failed(error);
     return;

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "api/rehearsal/faults.h"
 #include "api/reply.h"
 #include "tasks/runner.h"
 
@@ -30,6 +32,7 @@ struct TextCall {
   bool stream = false;
   std::vector<std::string> notes;  ///< of the dialect; the Runner's are added
   std::unique_ptr<TextFormat> format;
+  std::optional<Fault> fault;  ///< that the session asked for; set by start_text_call
 };
 
 /// Answers through `reply`, now or later. Thread rule: any thread.

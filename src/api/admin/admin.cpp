@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "api/rehearsal/rehearsal.h"
+#include "api/rehearsal/routes.h"
 #include "api/run_request.h"
 #include "api/usage_report.h"
 
@@ -97,7 +99,9 @@ void usage(const ContextPtr& context, const ReplyPtr& reply, const http::Request
 
 void create_session(const ContextPtr& context, const ReplyPtr& reply, const http::Request& request) {
   if (request.method != "POST") not_allowed(reply, "POST");
-  const auto session = context->sessions.create(context->new_id(), parse_object(request.body));
+  const json::object body = parse_object(request.body);
+  const auto session =
+      context->sessions.create(context->new_id(), body, std::make_shared<Rehearsal>(body, context->catalog()));
   const std::string host(request.header("host").value_or("127.0.0.1"));
   reply->json(
       200, json::serialize(json::object{{"session", session->id}, {"url", "http://" + host + "/bind/" + session->id}}));
@@ -121,11 +125,13 @@ void one_session(const ContextPtr& context, const ReplyPtr& reply, const http::R
                  std::string_view rest) {
   const std::string_view id = rest.substr(0, rest.find('/'));
   const std::string_view action = id.size() == rest.size() ? std::string_view{} : rest.substr(id.size() + 1);
-  if (!context->sessions.find(id)) throw Error(ErrorCode::no_route, "this glia serve does not know the session");
+  const auto session = context->sessions.find(id);
+  if (!session) throw Error(ErrorCode::no_route, "this glia serve does not know the session");
   if (action == "events") {
     if (!is_get(request)) not_allowed(reply, "GET");
     return follow(context, reply, id);
   }
+  if (serve_rehearsal(reply, request, *session, action)) return;
   if (!action.empty()) throw Error(ErrorCode::no_route, "no such part of a session");
   if (request.method != "DELETE") not_allowed(reply, "DELETE");
   context->sessions.remove(id);
