@@ -52,8 +52,9 @@ std::vector<std::byte> small_gguf() {
   std::vector<float> values(512);
   for (std::size_t i = 0; i < values.size(); i++) values[i] = std::sin(static_cast<float>(i) * 0.7F);
   const std::array<std::uint64_t, 2> shape{2, 256};
-  for (const auto type : {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,
-                          DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k}) {
+  for (const auto type :
+       {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0,
+        DType::q4_k, DType::q5_k, DType::q6_k, DType::q2_k, DType::q3_k, DType::iq4_nl, DType::iq4_xs, DType::mxfp4}) {
     out.add_tensor("t." + std::string(tensor::info(type).name), type, shape, std::span<const float>(values));
   }
   const std::array<std::uint64_t, 3> odd{3, 1, 5};
@@ -87,7 +88,10 @@ std::size_t touch_all(const WeightSource& source) {
   for (const auto& name : source.names()) {
     const auto view = source.find(name);
     if (!view) continue;
-    for (const std::byte b : view->data) sum += std::to_integer<std::size_t>(b);
+    std::vector<std::byte> scratch;
+    for (std::uint64_t r = 0; r < view->rows(); r++) {
+      for (const std::byte b : tensor::read_rows(*view, r, 1, scratch)) sum += std::to_integer<std::size_t>(b);
+    }
   }
   return sum;
 }

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "formats/gguf_parse.h"
+#include "formats/gguf_split.h"
 #include "formats/quote_name.h"
 
 namespace glia::formats {
@@ -30,9 +31,9 @@ const GgufArray& array(const GgufValue* value, std::string_view key) {
 }  // namespace
 
 struct GgufFile::Impl {
-  std::unique_ptr<MappedFile> file;  ///< null over bytes of the caller
-  std::span<const std::byte> bytes;
-  GgufContents contents;
+  std::vector<MappedFile> files;  ///< none over bytes of the caller
+  std::uint64_t bytes = 0;
+  GgufContents contents;  ///< of the first part, with the tensors of all
 
   const GgufValue* lookup(std::string_view key) const {
     const auto it = contents.metadata.find(key);
@@ -47,19 +48,14 @@ GgufFile::~GgufFile() = default;
 
 GgufFile GgufFile::open(const std::filesystem::path& path) {
   auto impl = std::make_unique<Impl>();
-  impl->file = std::make_unique<MappedFile>(path);
-  impl->bytes = impl->file->bytes();
-  try {
-    impl->contents = parse_gguf(impl->bytes);
-  } catch (const Error& e) {
-    throw Error(e.code(), path.filename().string() + ": " + e.detail());
-  }
+  impl->contents = open_gguf_parts(path, impl->files);
+  for (const MappedFile& file : impl->files) impl->bytes += file.bytes().size();
   return GgufFile(std::move(impl));
 }
 
 GgufFile GgufFile::parse(std::span<const std::byte> bytes) {
   auto impl = std::make_unique<Impl>();
-  impl->bytes = bytes;
+  impl->bytes = bytes.size();
   impl->contents = parse_gguf(bytes);
   return GgufFile(std::move(impl));
 }
@@ -145,10 +141,10 @@ std::vector<std::string> GgufFile::names() const {
   return out;
 }
 
-std::uint64_t GgufFile::file_bytes() const { return impl_->bytes.size(); }
+std::uint64_t GgufFile::file_bytes() const { return impl_->bytes; }
 
 void GgufFile::drop_pages() const {
-  if (impl_->file) impl_->file->drop_pages();
+  for (const MappedFile& file : impl_->files) file.drop_pages();
 }
 
 }  // namespace glia::formats

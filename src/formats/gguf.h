@@ -1,11 +1,11 @@
 // GGUF files, versions 2 and 3, memory-mapped and checked whole before any view of them exists: every length, count and
 // offset against the file (overflow-safe), shapes against block sizes, no name twice, no two tensors over each other or
 // over the header. Memory is bounded by the file, never by a count that it claims.
-// Tensor types: F32 F16 BF16 I32 I8 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K.
-// Source: the GGUF specification (ggml docs/gguf.md).
-// Errors: open() throws glia::Error(model_unavailable) with what is wrong and at which byte; getters throw
-// glia::Error(model_unavailable) naming the key when it is missing or has another type.
-// Ownership: owns the mapping; strings and views borrow from it. Thread rule: const access from any thread.
+// Tensor types: F32 F16 BF16 I64 I32 I8 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4; any
+// other is refused by its name. Source: the GGUF specification (ggml docs/gguf.md). Errors: open() throws
+// glia::Error(model_unavailable) with what is wrong and at which byte; getters throw glia::Error(model_unavailable)
+// naming the key when it is missing or has another type. Ownership: owns the mapping; strings and views borrow from it.
+// Thread rule: const access from any thread.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,10 @@ using GgufValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::s
 
 class GgufFile final : public WeightSource {
  public:
+  /// A model split into NAME-00001-of-00003.gguf and so on is opened from its first part, which holds the metadata; its
+  /// tensors are those of all parts.
   static GgufFile open(const std::filesystem::path& path);
-  /// The same over bytes in memory that the caller keeps alive (tests, fuzzing).
+  /// One whole file over bytes in memory that the caller keeps alive (tests, fuzzing).
   static GgufFile parse(std::span<const std::byte> bytes);
   GgufFile(GgufFile&&) noexcept;
   GgufFile& operator=(GgufFile&&) noexcept;
@@ -56,7 +58,7 @@ class GgufFile final : public WeightSource {
 
   std::optional<tensor::View> find(std::string_view name) const override;
   std::vector<std::string> names() const override;
-  std::uint64_t file_bytes() const;
+  std::uint64_t file_bytes() const;  ///< of all parts
   void drop_pages() const override;
 
  private:

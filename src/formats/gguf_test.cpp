@@ -103,11 +103,12 @@ TEST(Gguf, ReadsEveryMetadataType) {
 TEST(Gguf, ReadsEveryTensorType) {
   const Bytes bytes = small_gguf();
   const GgufFile f = GgufFile::parse(bytes);
-  EXPECT_EQ(f.names().size(), 13U);
+  EXPECT_EQ(f.names().size(), 18U);
   // Worst error of one value against the sine that was stored, in the type's own steps.
   const std::vector<std::pair<std::string, float>> types = {
-      {"F32", 0.0F},   {"F16", 1e-3F},  {"BF16", 8e-3F}, {"Q4_0", 0.15F}, {"Q4_1", 0.08F}, {"Q5_0", 0.08F},
-      {"Q5_1", 0.04F}, {"Q8_0", 0.01F}, {"Q4_K", 0.1F},  {"Q5_K", 0.05F}, {"Q6_K", 0.05F}};
+      {"F32", 0.0F},   {"F16", 1e-3F},    {"BF16", 8e-3F},   {"Q4_0", 0.15F}, {"Q4_1", 0.08F}, {"Q5_0", 0.08F},
+      {"Q5_1", 0.04F}, {"Q8_0", 0.01F},   {"Q4_K", 0.1F},    {"Q5_K", 0.05F}, {"Q6_K", 0.05F}, {"Q2_K", 0.5F},
+      {"Q3_K", 0.3F},  {"IQ4_NL", 0.12F}, {"IQ4_XS", 0.15F}, {"MXFP4", 0.35F}};
   for (const auto& [type, bar] : types) {
     const auto view = f.find("t." + type);
     ASSERT_TRUE(view) << type;
@@ -154,6 +155,72 @@ TEST(Gguf, OpensAFileAndNamesItInErrors) {
   }
   std::filesystem::remove(path);
   EXPECT_THROW(GgufFile::open(path), Error);
+}
+
+class SplitGguf : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = std::filesystem::path(testing::TempDir()) / "glia_split_gguf";
+    std::filesystem::remove_all(dir_);
+    std::filesystem::create_directories(dir_);
+    for (std::uint16_t i = 0; i < 3; i++) write(i, i, 3, {"t" + std::to_string(i)});
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  std::filesystem::path part(int i) const { return dir_ / ("m-0000" + std::to_string(i + 1) + "-of-00003.gguf"); }
+  void write(int file, std::uint16_t no, std::uint16_t count, const std::vector<std::string>& names,
+             std::int32_t tensors = 3) const {
+    GgufWriter w;
+    w.set("split.no", no).set("split.count", count).set("split.tensors.count", tensors);
+    if (no == 0) w.set("general.architecture", std::string("llama"));
+    for (const auto& name : names) {
+      const std::vector<float> values(8, static_cast<float>(no));
+      w.add_tensor(name, DType::f32, std::array<std::uint64_t, 1>{8}, std::span<const float>(values));
+    }
+    w.write(part(file));
+  }
+  std::string refusal(int i = 0) const {
+    try {
+      GgufFile::open(part(i));
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::model_unavailable);
+      return e.detail();
+    }
+    return "accepted";
+  }
+  std::filesystem::path dir_;
+};
+
+TEST_F(SplitGguf, OpensFromItsFirstPart) {
+  const GgufFile f = GgufFile::open(part(0));
+  EXPECT_EQ(f.names(), (std::vector<std::string>{"t0", "t1", "t2"}));
+  EXPECT_EQ(tensor::values_of(*f.find("t2")), std::vector<float>(8, 2.0F));
+  EXPECT_EQ(f.string("general.architecture"), "llama");
+  std::uint64_t bytes = 0;
+  for (int i = 0; i < 3; i++) bytes += std::filesystem::file_size(part(i));
+  EXPECT_EQ(f.file_bytes(), bytes);
+  f.drop_pages();
+  EXPECT_GT(touch_all(f), 0U);
+  write(0, 0, 3, {}, 2);  // a first part of metadata alone
+  EXPECT_EQ(GgufFile::open(part(0)).names().size(), 2U);
+}
+
+TEST_F(SplitGguf, WhatDoesNotFitTogetherIsRefused) {
+  EXPECT_EQ(refusal(1), "m-00002-of-00003.gguf: it is not the first part of its model: open that one");
+  write(2, 1, 3, {"t2"});
+  EXPECT_EQ(refusal(), "m-00003-of-00003.gguf: it is not part 3 of 3");
+  write(2, 2, 4, {"t2"});
+  EXPECT_EQ(refusal(), "m-00003-of-00003.gguf: it is not part 3 of 3");
+  write(2, 2, 3, {"t1"});
+  EXPECT_EQ(refusal(), "m-00003-of-00003.gguf: tensor \"t1\" is in another part too");
+  write(2, 2, 3, {"t2", "t3"});
+  EXPECT_EQ(refusal(), "m-00001-of-00003.gguf: split.tensors.count is 3, the parts hold 4");
+  std::filesystem::remove(part(2));
+  EXPECT_EQ(refusal(), "cannot open m-00003-of-00003.gguf");
+  write(0, 0, 4, {"t0"});
+  EXPECT_EQ(refusal(), "m-00001-of-00003.gguf: the first of 4 parts must be named ...-00001-of-00004.gguf");
+  write(0, 0, 65535, {"t0"});
+  EXPECT_EQ(refusal(), "m-00001-of-00003.gguf: it claims 65535 parts");
 }
 
 TEST(Gguf, GettersSayWhatIsWrong) {
@@ -233,7 +300,10 @@ TEST(GgufHostile, Tensors) {
   EXPECT_REFUSED(one({std::uint64_t{1} << 32, std::uint64_t{1} << 32}, 0, 0), "impossibly large");
   EXPECT_REFUSED(one({std::uint64_t{1} << 63}, 0, 0), "impossibly large");
   EXPECT_REFUSED(one({16}, 2, 0), "rows of 16 values, not a multiple of 32 as Q4_0 needs");
-  EXPECT_REFUSED(one({16}, 23, 0), "has type IQ4_XS, which is not supported");
+  EXPECT_REFUSED(one({256}, 16, 0), "has type IQ2_XXS, which is not supported");
+  EXPECT_REFUSED(one({256}, 19, 0), "has type IQ1_S, which");
+  EXPECT_REFUSED(one({256}, 21, 0), "has type IQ3_S, which");
+  EXPECT_REFUSED(one({256}, 35, 0), "has type TQ2_0, which");
   EXPECT_REFUSED(one({16}, 4, 0), "has type type 4");
   EXPECT_REFUSED(Raw().header(1, 0).tensor("t", {1}, 0, 0).bytes, "data is missing");
   EXPECT_REFUSED(Raw().header(2, 0).tensor("t", {8}, 0, 0).tensor("t", {8}, 0, 32).data(64).bytes, "comes twice");

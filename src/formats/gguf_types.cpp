@@ -14,9 +14,10 @@ struct Row {
 };
 
 constexpr std::array kRead = {
-    Row{0, DType::f32},  Row{1, DType::f16},  Row{2, DType::q4_0},  Row{3, DType::q4_1},  Row{6, DType::q5_0},
-    Row{7, DType::q5_1}, Row{8, DType::q8_0}, Row{12, DType::q4_k}, Row{13, DType::q5_k}, Row{14, DType::q6_k},
-    Row{24, DType::i8},  Row{26, DType::i32}, Row{30, DType::bf16},
+    Row{0, DType::f32},     Row{1, DType::f16},     Row{2, DType::q4_0},  Row{3, DType::q4_1},   Row{6, DType::q5_0},
+    Row{7, DType::q5_1},    Row{8, DType::q8_0},    Row{12, DType::q4_k}, Row{13, DType::q5_k},  Row{14, DType::q6_k},
+    Row{24, DType::i8},     Row{26, DType::i32},    Row{30, DType::bf16}, Row{10, DType::q2_k},  Row{11, DType::q3_k},
+    Row{20, DType::iq4_nl}, Row{23, DType::iq4_xs}, Row{27, DType::i64},  Row{39, DType::mxfp4},
 };
 
 constexpr std::array<std::string_view, 40> kNames = {

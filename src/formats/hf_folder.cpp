@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "formats/hf_quantisation.h"
 #include "formats/json_text.h"
 #include "formats/quote_name.h"
 #include "formats/safetensors.h"
@@ -45,34 +46,55 @@ std::optional<std::string> read_text(const fs::path& path, std::uintmax_t most) 
 struct HfFolder::Impl {
   fs::path path;
   json::object config;
-  std::map<std::string, SafetensorsFile, std::less<>> shards;      // by file name
-  std::map<std::string, const SafetensorsFile*, std::less<>> map;  // tensor to shard
+  std::map<std::string, SafetensorsFile, std::less<>> shards;  // by file name
+  HfTensors tensors;
 
-  void add_single() {
-    const auto& file =
-        shards.emplace("model.safetensors", SafetensorsFile::open(path / "model.safetensors")).first->second;
-    for (auto& name : file.names()) map.emplace(std::move(name), &file);
+  Tensors read_single() {
+    return tensors_of(shards.emplace("model.safetensors", SafetensorsFile::open(path / "model.safetensors")).first);
   }
 
-  void add_sharded(const std::string& index_text) {
+  Tensors read_sharded(const std::string& index_text) {
     const auto index = parse_json_object(index_text, "model.safetensors.index.json");
     const auto* weights = index.if_contains("weight_map");
     if (weights == nullptr || !weights->is_object()) refuse("model.safetensors.index.json has no weight_map");
     for (const auto& member : weights->get_object()) {
       const auto* shard = member.value().if_string();
       if (shard == nullptr) refuse("the shard of tensor " + quote_name(member.key()) + " is not a string");
-      const std::string file_name(*shard);
-      if (!is_plain_name(file_name)) refuse("shard name " + quote_name(file_name) + " is not a plain file name");
-      auto it = shards.find(file_name);
-      if (it == shards.end()) {
-        if (shards.size() == kMostShards) refuse("model.safetensors.index.json names too many shards");
-        it = shards.emplace(file_name, SafetensorsFile::open(path / file_name)).first;
-      }
-      if (!it->second.find(member.key())) {
-        refuse("tensor " + quote_name(member.key()) + " is not in its shard " + quote_name(file_name));
-      }
-      map.emplace(member.key(), &it->second);
+      open_shard(std::string(*shard), member.key());
     }
+    Tensors all;
+    for (auto it = shards.begin(); it != shards.end(); ++it) {
+      for (auto& [name, view] : tensors_of(it)) {
+        const auto* said = weights->get_object().if_contains(name);
+        if (said == nullptr || said->as_string() != it->first) {
+          refuse("tensor " + quote_name(name) + " is in shard " + quote_name(it->first) + ", where " +
+                 "model.safetensors.index.json does not say it is");
+        }
+        all.emplace(name, std::move(view));
+      }
+    }
+    return all;
+  }
+
+ private:
+  using Shard = std::map<std::string, SafetensorsFile, std::less<>>::const_iterator;
+
+  void open_shard(const std::string& file_name, std::string_view tensor_name) {
+    if (!is_plain_name(file_name)) refuse("shard name " + quote_name(file_name) + " is not a plain file name");
+    auto it = shards.find(file_name);
+    if (it == shards.end()) {
+      if (shards.size() == kMostShards) refuse("model.safetensors.index.json names too many shards");
+      it = shards.emplace(file_name, SafetensorsFile::open(path / file_name)).first;
+    }
+    if (!it->second.find(tensor_name)) {
+      refuse("tensor " + quote_name(tensor_name) + " is not in its shard " + quote_name(file_name));
+    }
+  }
+
+  static Tensors tensors_of(Shard shard) {
+    Tensors out;
+    for (auto& name : shard->second.names()) out.emplace(name, *shard->second.find(name));
+    return out;
   }
 };
 
@@ -87,12 +109,13 @@ HfFolder HfFolder::open(const fs::path& folder) {
   const auto config = read_text(folder / "config.json", kMostConfigBytes);
   if (!config) refuse("the folder has no config.json");
   impl->config = parse_json_object(*config, "config.json");
+  const HfQuantisation quantisation = read_quantisation(impl->config);
   // As transformers: the single file wins where both exist.
   std::error_code ec;
   if (fs::exists(folder / "model.safetensors", ec)) {
-    impl->add_single();
+    impl->tensors = join_quantised(quantisation, impl->read_single());
   } else if (const auto index = read_text(folder / "model.safetensors.index.json", kMostIndexBytes)) {
-    impl->add_sharded(*index);
+    impl->tensors = join_quantised(quantisation, impl->read_sharded(*index));
   } else {
     refuse("the folder has neither model.safetensors nor model.safetensors.index.json");
   }
@@ -109,15 +132,17 @@ std::optional<std::string> HfFolder::text_file(std::string_view name) const {
 }
 
 std::optional<tensor::View> HfFolder::find(std::string_view name) const {
-  const auto it = impl_->map.find(name);
-  if (it == impl_->map.end()) return std::nullopt;
-  return it->second->find(name);
+  const auto it = impl_->tensors.tensors.find(name);
+  if (it == impl_->tensors.tensors.end()) return std::nullopt;
+  return it->second;
 }
 
 std::vector<std::string> HfFolder::names() const {
   std::vector<std::string> out;
-  out.reserve(impl_->map.size());
-  for (const auto& [name, shard] : impl_->map) out.push_back(name);
+  out.reserve(impl_->tensors.tensors.size());
+  for (const auto& [name, view] : impl_->tensors.tensors) {
+    if (!impl_->tensors.unlisted.contains(name)) out.push_back(name);
+  }
   return out;
 }
 

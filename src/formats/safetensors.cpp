@@ -27,8 +27,9 @@ struct Named {
   DType dtype;
 };
 
-constexpr std::array kTypes = {Named{"F32", DType::f32}, Named{"F16", DType::f16}, Named{"BF16", DType::bf16},
-                               Named{"I32", DType::i32}, Named{"I8", DType::i8}};
+constexpr std::array kTypes = {Named{"F32", DType::f32}, Named{"F16", DType::f16},        Named{"BF16", DType::bf16},
+                               Named{"I64", DType::i64}, Named{"I32", DType::i32},        Named{"I8", DType::i8},
+                               Named{"U8", DType::u8},   Named{"F8_E4M3", DType::f8_e4m3}};
 
 struct Described {
   std::string name;

@@ -1,9 +1,8 @@
 // safetensors files and Hugging Face model folders, memory-mapped and checked whole before any view of them exists:
-// header length, JSON (nesting, no name twice), types F32 F16 BF16 I32 I8, shapes against offsets, offsets against the
-// file, no overlap, no hole.
-// Source: the safetensors format description; transformers' folder layout.
-// Errors: open() and parse() throw glia::Error(model_unavailable) with what is wrong.
-// Ownership: owns the mappings; views borrow from them. Thread rule: const access from any thread.
+// header length, JSON (nesting, no name twice), types F32 F16 BF16 F8_E4M3 I64 I32 I8 U8, shapes against offsets,
+// offsets against the file, no overlap, no hole. Source: the safetensors format description; transformers' folder
+// layout. Errors: open() and parse() throw glia::Error(model_unavailable) with what is wrong. Ownership: owns the
+// mappings; views borrow from them. Thread rule: const access from any thread.
 #pragma once
 
 #include <cstddef>
@@ -40,7 +39,9 @@ class SafetensorsFile final : public WeightSource {
 };
 
 /// config.json plus model.safetensors, or else the shards named by model.safetensors.index.json (plain file names in
-/// the same folder). Weight bytes are mapped, not read.
+/// the same folder), each tensor in the one shard that the index says and no other. Weight bytes are mapped, not read.
+/// What config.json's quantization_config stores as several tensors is one here, "X.weight" as models ask for it, whose
+/// rows are made when they are read (hf_quantisation.h: AWQ, GPTQ, FP8, MXFP4).
 class HfFolder final : public WeightSource {
  public:
   static HfFolder open(const std::filesystem::path& folder);

@@ -155,6 +155,19 @@ TEST_F(HfFolderTest, Shards) {
   expect_has(refusal(), "cannot open three.safetensors");
   put(index, R"({"weight_map":{"c":"one.safetensors"}})");
   expect_has(refusal(), "tensor \"c\" is not in its shard");
+  put(index, R"({"weight_map":{"a":"one.safetensors","b":"one.safetensors"}})");
+  expect_has(refusal(), "tensor \"b\" is not in its shard");
+  put(index, R"({"weight_map":{"a":"one.safetensors"}})");
+  EXPECT_EQ(refusal(), "accepted");  // a shard that nobody asks for is not opened
+  put("two.safetensors", safetensors_bytes(R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},)"
+                                           R"("b":{"dtype":"I8","shape":[2],"data_offsets":[1,3]}})",
+                                           Bytes(3)));
+  put(index, R"({"weight_map":{"a":"one.safetensors","b":"two.safetensors"}})");
+  expect_has(refusal(), "tensor \"a\" is in shard \"two.safetensors\", where");
+  put(index, R"({"weight_map":{"b":"two.safetensors"}})");
+  expect_has(refusal(), "tensor \"a\" is in shard \"two.safetensors\", where");
+  put(index, R"({"weight_map":{"a":"/etc/passwd"}})");
+  expect_has(refusal(), "not a plain file name");
   put(index, R"({"weight_map":{"a":3}})");
   expect_has(refusal(), "is not a string");
   put(index, R"({})");

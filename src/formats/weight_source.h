@@ -14,7 +14,8 @@ namespace glia::formats {
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  /// The tensor of that name, if the file has it. Its bytes were checked against the file when it was opened.
+  /// The tensor of that name, if the file has it. Its bytes were checked against the file when it was opened. Its rows
+  /// may have to be made (tensor::View::source): read them with tensor::read_rows or values_of.
   virtual std::optional<tensor::View> find(std::string_view name) const = 0;
   /// Names of all tensors, sorted.
   virtual std::vector<std::string> names() const = 0;
