@@ -71,14 +71,10 @@ std::unique_ptr<kernels::Matrix> WeightBinder::matrix(const std::string& name, s
 
 std::vector<float> WeightBinder::host_values(const std::string& name, std::span<const std::int64_t> shape) {
   const tensor::View found = view(name, shape);
-  if (found.dtype == tensor::DType::i32 || found.dtype == tensor::DType::i8) {
+  if (tensor::is_integer(found.dtype)) {
     throw Error(ErrorCode::model_unavailable, "tensor " + formats::quote_name(name) + " holds integers");
   }
-  std::int64_t size = 1;
-  for (const std::int64_t dim : shape) size *= dim;
-  std::vector<float> values(static_cast<std::size_t>(size));
-  tensor::dequantize_row(found.dtype, found.data, values);
-  return values;
+  return tensor::values_of(found);
 }
 
 std::vector<float> WeightBinder::host_vector(const std::string& name, std::int64_t size) {

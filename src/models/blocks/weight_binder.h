@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -45,6 +46,11 @@ class WeightBinder {
       : source_(source), device_(device) {}
 
   bool has(std::string_view name) const { return source_.find(name).has_value(); }
+  /// Of a tensor that is there; nothing otherwise.
+  std::optional<tensor::DType> type_of(std::string_view name) const {
+    const auto found = source_.find(name);
+    return found ? std::optional(found->dtype) : std::nullopt;
+  }
   /// The tensors, each [rows, cols], stacked by rows.
   std::unique_ptr<kernels::Matrix> matrix(std::span<const Part> parts, std::int64_t cols);
   std::unique_ptr<kernels::Matrix> matrix(const std::string& name, std::int64_t rows, std::int64_t cols);

@@ -30,8 +30,8 @@ struct Stack {
 
 /// Matrix `index` of a tensor [count, rows, cols].
 View slice(const View& all, std::int64_t index) {
-  const std::size_t bytes = all.data.size() / all.shape[0];
-  return {all.dtype, {all.shape[1], all.shape[2]}, all.data.subspan(static_cast<std::size_t>(index) * bytes, bytes)};
+  const std::uint64_t rows = all.shape[1];
+  return tensor::slice_rows(all, static_cast<std::uint64_t>(index) * rows, rows);
 }
 
 /// Columns first, first + step, ... of a matrix [rows, cols] as the rows of another: [count, rows].
@@ -129,8 +129,10 @@ class MoeBinding {
   }
 
   /// A tensor [experts, in, out] of floats as matrices [out, in]; `alternating`: its even columns, then its odd ones.
+  /// MXFP4 blocks are stored turned already: [experts, out, in].
   std::unique_ptr<kernels::Matrix> turned(const std::string& tensor_name, std::int64_t in, std::int64_t out,
                                           bool alternating) {
+    if (binder_.type_of(tensor_name) == tensor::DType::mxfp4) return rows_of(tensor_name, in, out, alternating);
     const View all = binder_.view(tensor_name, std::array<std::int64_t, 3>{m_.experts, in, out});
     if (tensor::info(all.dtype).block != 1) {
       refuse("tensor " + formats::quote_name(tensor_name) + " is quantised and transposed, which is not supported");
@@ -143,6 +145,20 @@ class MoeBinding {
       }
     }
     return binder_.matrix(stack.views, tensor_name);
+  }
+
+  std::unique_ptr<kernels::Matrix> rows_of(const std::string& tensor_name, std::int64_t in, std::int64_t out,
+                                           bool alternating) {
+    const View all = binder_.view(tensor_name, std::array<std::int64_t, 3>{m_.experts, out, in});
+    const std::uint64_t step = alternating ? 2 : 1;
+    const auto rows = static_cast<std::uint64_t>(out);
+    std::vector<View> views;
+    for (std::uint64_t e = 0; e < all.shape[0]; e++) {
+      for (std::uint64_t i = 0; i < step; i++) {
+        views.push_back(tensor::slice_rows(all, e * rows + i, rows / step, step));
+      }
+    }
+    return binder_.matrix(views, tensor_name);
   }
 
   /// A tensor [experts, cols].

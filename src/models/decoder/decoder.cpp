@@ -97,27 +97,16 @@ class DecoderModel final : public LanguageModel {
   LanguageModelInfo info_;
 };
 
-/// The packed form keeps a file's types, with rows in whole groups of 16.
 std::size_t packed_bytes(const Description& description, const formats::WeightSource& source) {
-  constexpr std::uint64_t kGroupRows = 16;
-  std::uint64_t sum = 0;
+  std::size_t sum = 0;
   for (const auto& name : source.names()) {
     const auto& skipped = description.unused_prefixes;
     if (std::any_of(skipped.begin(), skipped.end(), [&](const auto& prefix) { return name.starts_with(prefix); })) {
       continue;
     }
-    const auto view = source.find(name);
-    if (!view) continue;
-    if (view->shape.size() < 2) {
-      sum += view->data.size();
-      continue;
-    }
-    // Experts [count, rows, cols] are packed one by one.
-    const std::uint64_t rows = view->shape[view->shape.size() - 2];
-    if (rows == 0) continue;
-    sum += view->data.size() / rows * ((rows + kGroupRows - 1) / kGroupRows * kGroupRows);
+    if (const auto view = source.find(name)) sum += kernels::packed_bytes(*view);
   }
-  return static_cast<std::size_t>(sum);
+  return sum;
 }
 
 }  // namespace
