@@ -59,13 +59,6 @@ std::vector<UnitPrice> read_prices(const json::value& from, const std::vector<Un
   return out;
 }
 
-/// The shape of a day, not that it exists: it is shown, and sorts as text.
-bool is_day(std::string_view text) {
-  constexpr std::string_view kShape = "dddd-dd-dd";
-  return std::equal(text.begin(), text.end(), kShape.begin(), kShape.end(),
-                    [](char c, char shape) { return shape == 'd' ? c >= '0' && c <= '9' : c == shape; });
-}
-
 ModelEntry read_model(const json::object& o, const std::vector<Unit>& units) {
   ModelEntry m;
   m.id = text(o, "id");
@@ -147,6 +140,12 @@ struct Input {
 };
 
 }  // namespace
+
+bool is_day(std::string_view text) {
+  constexpr std::string_view kShape = "dddd-dd-dd";
+  return std::equal(text.begin(), text.end(), kShape.begin(), kShape.end(),
+                    [](char c, char shape) { return shape == 'd' ? c >= '0' && c <= '9' : c == shape; });
+}
 
 bool ModelEntry::has_capability(std::string_view name) const {
   return std::find(capabilities.begin(), capabilities.end(), name) != capabilities.end();

@@ -60,6 +60,9 @@ struct ModelEntry {
   bool retired_on(std::string_view day) const { return !deprecated.empty() && deprecated <= day; }
 };
 
+/// Whether a text is a day, "2026-12-01". The shape, not that it exists: days are shown, and sort as text.
+bool is_day(std::string_view text);
+
 /// What a typical call of a model costs; a model without a price costs 0.
 struct TypicalCost {
   std::string words;  ///< "500 tokens in, 250 out"

@@ -46,6 +46,10 @@ class Handle final : public Run {
 
 }  // namespace
 
+bool is_retired(const catalog::ModelEntry& entry, const std::string& retired_by, const Clock& clock) {
+  return entry.retired_on(retired_by == "now" ? day_of(clock) : retired_by);
+}
+
 struct LocalRunner::Impl {
   Impl(const catalog::Catalog& catalog_in, engine::Engine& engine_in, Meter& meter_in, const Clock& clock_in,
        const Weights& weights_in, LocalRunnerOptions options_in)
@@ -81,8 +85,8 @@ struct LocalRunner::Impl {
 const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) const {
   const auto* const entry = catalog.find(id);
   if (entry == nullptr) throw Error(ErrorCode::no_such_model, id.substr(0, 128));
-  const auto by = options.retired_by == "now" ? day_of(clock) : options.retired_by;
-  if (entry->retired_on(by)) throw Error(ErrorCode::model_deprecated, entry->id + " on " + entry->deprecated);
+  if (is_retired(*entry, options.retired_by, clock))
+    throw Error(ErrorCode::model_deprecated, entry->id + " on " + entry->deprecated);
   if (!entry->served()) {
     throw Error(ErrorCode::not_served, entry->id + ": the task " + entry->kind + " is not built in this version");
   }

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "catalog/catalog.h"
@@ -27,6 +28,9 @@ struct LocalRunnerOptions {
   /// every id answers, and one that is to retire says so in its notes.
   std::string retired_by = {};
 };
+
+/// Whether `retired_by` (see LocalRunnerOptions) refuses the id.
+bool is_retired(const catalog::ModelEntry& entry, const std::string& retired_by, const Clock& clock);
 
 class LocalRunner final : public Runner {
  public:

@@ -63,11 +63,13 @@ json::array read_messages(json::array messages) {
   for (std::size_t i = 0; i < messages.size(); ++i) {
     auto& message = messages[i].as_object();
     const auto at = "messages[" + std::to_string(i) + "]";
-    if (asks(message, "tool_calls")) refuse(at + ".tool_calls", "tool calling is not served by this version of Glia");
+    for (const auto* field : {"tool_calls", "function_call"}) {
+      if (asks(message, field)) refuse(at + "." + field, "tool calling is not served by this version of Glia");
+      message.erase(field);  // empty: templates would take it for a call
+    }
     if (message.at("role").as_string() == "tool") {
       refuse(at + ".role", "tool results are not served by this version of Glia");
     }
-    message.erase("tool_calls");  // empty: templates would take it for a call
     message["content"] = flattened(message["content"], at + ".content");
   }
   return messages;
