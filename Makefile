@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 BUILD := build
 ENV := . scripts/env.sh &&
 
-.PHONY: help bootstrap build demo serve test test-san test-long bench fmt lint generate install clean
+.PHONY: help bootstrap build demo serve test test-san test-long bench fmt lint generate package install uninstall clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,14 @@ lint: bootstrap  ## formats, clang-tidy, clippy, tsc, generated files
 generate: bootstrap  ## rewrite what is generated from catalog/
 	@$(ENV) node scripts/generate.mjs
 
-install: build  ## install glia and glia-dev under PREFIX (default /usr/local)
-	@DESTDIR=$(DESTDIR) scripts/install $(abspath $(or $(PREFIX),/usr/local))
+package: build  ## the npm packages glia-dev and glia-linux-x64, in build/package
+	@$(ENV) scripts/package $(BUILD)
+
+install: build  ## install glia and glia-dev under PREFIX (default /usr/local), in DESTDIR where set
+	@$(ENV) DESTDIR=$(DESTDIR) BUILD=$(BUILD) scripts/install $(abspath $(or $(PREFIX),/usr/local))
+
+uninstall:  ## take them away again
+	@DESTDIR=$(DESTDIR) scripts/install --uninstall $(abspath $(or $(PREFIX),/usr/local))
 
 clean:  ## remove what was built (the toolchain and the weights stay)
 	@rm -rf build build-*
