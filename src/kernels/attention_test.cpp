@@ -42,8 +42,7 @@ struct Scene {
   std::int64_t q_cols() const { return std::int64_t{heads} * shape.head_dim; }
   float scale() const { return 1.0F / std::sqrt(static_cast<float>(shape.head_dim)); }
 
-  std::int32_t window = 0;
-  float softcap = 0;
+  AttentionOptions options;  ///< but for the scale and the sinks
   std::vector<float> sinks;
 };
 
@@ -74,8 +73,9 @@ std::vector<float> vectors(const Step& step, std::int64_t cols, std::uint32_t se
 std::vector<float> run(Device& d, const Scene& scene, const std::vector<Step>& steps, float key_scale = 1.0F) {
   const auto cache = d.create_kv_cache(scene.shape);
   const Owned sinks(d, 1, scene.heads, scene.sinks.empty() ? std::vector<float>(1) : scene.sinks);
-  const AttentionOptions options{scene.scale(), scene.window, scene.softcap,
-                                 scene.sinks.empty() ? nullptr : sinks.data()};
+  AttentionOptions options = scene.options;
+  options.scale = scene.scale();
+  options.sinks = scene.sinks.empty() ? nullptr : sinks.data();
   std::vector<float> last;
   for (const Step& step : steps) {
     const auto n = static_cast<std::int64_t>(step.positions.size());
@@ -116,9 +116,10 @@ void expect_agreement(const Scene& scene, const Parameters& parameters) {
   const std::vector<float> want = run(*reference, scene, {before, step});
   const double dim = scene.shape.head_dim;
   // |q k| of normal vectors: the largest norms here stay below 2 sqrt(dim).
-  const double products = 4 * dim * static_cast<double>(scene.scale());
+  const double products =
+      4 * dim * static_cast<double>(scene.scale()) * (1 + 3 * static_cast<double>(scene.options.temperature_scale));
   const double score_error = products * ((dim + 2) * test::kUnit + (half ? 0x1p-11 : 0)) +
-                             8 * test::kUnit * static_cast<double>(scene.softcap);
+                             8 * test::kUnit * static_cast<double>(scene.options.softcap);
   const double weight_error = std::exp(2 * score_error) - 1 + (4 + 128 + 4) * test::kUnit;
   const double allowed = 6.0 * (2 * weight_error + (half ? 0x1p-11 : 0) + 8 * test::kUnit);  // |v| < 6
   ASSERT_EQ(got.size(), want.size());
@@ -149,11 +150,24 @@ TEST_P(Attention, OptionsAgreeWithTheReference) {
   for (const std::int32_t window : windows) {
     SCOPED_TRACE(window);
     Scene scene({2, 2, 40, 16, 60}, 6, kLengths);
-    scene.window = window;
+    scene.options.window = window;
     expect_agreement(scene, GetParam());
     scene.sinks = {-30.0F, -1.0F, 0.0F, 1.5F, 3.0F, 90.0F};
     expect_agreement(scene, GetParam());
-    scene.softcap = window % 2 == 0 ? 50.0F : 1.0F;
+    scene.options.softcap = window % 2 == 0 ? 50.0F : 1.0F;
+    expect_agreement(scene, GetParam());
+  }
+}
+
+/// Chunks that end on and off the edges of blocks, and a temperature that rises within the test's positions.
+TEST_P(Attention, ChunksAndTemperatureAgreeWithTheReference) {
+  for (const std::int32_t chunk : {1, 50, 128, 200, 4096}) {
+    SCOPED_TRACE(chunk);
+    Scene scene({2, 1, 24, 16, 60}, 3, kLengths);
+    scene.options.chunk = chunk;
+    expect_agreement(scene, GetParam());
+    scene.options.temperature_floor = 30;
+    scene.options.temperature_scale = 0.1F;  // scores grow by up to a quarter
     expect_agreement(scene, GetParam());
   }
 }
@@ -166,9 +180,12 @@ TEST_P(Attention, BitsDoNotDependOnTheBatchThePagesOrTheThreads) {
       for (const std::int32_t page_tokens : {32, 16, 7, 1, 300}) {
         const KvShape shape{2, 3, 64, page_tokens, 1000};
         Scene scene(shape, 9, {280, 280});
-        scene.window = window;
+        scene.options.window = window;
+        if (window == 150) scene.options.chunk = 140;
         if (window > 0) {
-          scene.softcap = 30.0F;
+          scene.options.temperature_floor = 50;
+          scene.options.temperature_scale = 0.2F;
+          scene.options.softcap = 30.0F;
           scene.sinks = test::random_floats(9, 5);
         }
         std::vector<std::vector<Step>> ways(3);

@@ -1,6 +1,7 @@
 // CpuDevice's KV writes and attention: cuts a batch into tiles of queries that share keys and values.
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 
 #include "kernels/cpu_device.h"
 
@@ -18,7 +19,15 @@ std::span<const std::int32_t> pages_of(const Rows& rows, std::int64_t r) {
 
 /// First position that the row at position length - 1 sees.
 std::int32_t first_seen(std::int32_t length, const AttentionOptions& options) {
-  return options.window > 0 ? std::max(0, length - options.window) : 0;
+  std::int32_t first = options.window > 0 ? std::max(0, length - options.window) : 0;
+  if (options.chunk > 0) first = std::max(first, (length - 1) / options.chunk * options.chunk);
+  return first;
+}
+
+float scale_at(std::int32_t position, const AttentionOptions& options) {
+  if (options.temperature_floor == 0) return options.scale;
+  const double steps = (position + 1) / options.temperature_floor;  // whole ones
+  return options.scale * static_cast<float>(1 + static_cast<double>(options.temperature_scale) * std::log1p(steps));
 }
 
 }  // namespace
@@ -66,7 +75,6 @@ void CpuDevice::attend(const AttentionTile& tile, int worker, Tensor out, Tensor
   task.kv = cache.view(layer, tile.kv_head);
   task.pages = pages_of(rows, tile.first_row).data();
   task.queries = tile.queries;
-  task.scale = options.scale;
   task.softcap = options.softcap;
   task.has_sinks = options.sinks != nullptr;
   task.scratch = attention_scratch_[static_cast<std::size_t>(worker)].as<float>();
@@ -77,6 +85,7 @@ void CpuDevice::attend(const AttentionTile& tile, int worker, Tensor out, Tensor
     task.out[i] = row(out, r) + head * dim;
     task.length[i] = rows.positions[static_cast<std::size_t>(r)] + 1;
     task.first[i] = first_seen(task.length[i], options);
+    task.scale[i] = scale_at(task.length[i] - 1, options);
     if (task.has_sinks) task.sink[i] = options.sinks[head];
   }
   if (cache.half()) {

@@ -108,8 +108,13 @@ struct Norm {
 enum class Gate { silu, gelu_tanh, gelu, clamped_swiglu };
 
 struct AttentionOptions {
-  float scale = 1;               ///< of q k^T
-  std::int32_t window = 0;       ///< a row at position p sees (p - window, p]; 0: all of [0, p]
+  float scale = 1;          ///< of q k^T
+  std::int32_t window = 0;  ///< a row at position p sees (p - window, p]; 0: all of [0, p]
+  std::int32_t chunk = 0;   ///< and of those [p - p % chunk, p] alone; 0: all
+  /// The scores of the row at position p are multiplied by 1 + temperature_scale ln(1 + floor((p + 1) /
+  /// temperature_floor)) first (Llama 4); 0: they are not.
+  std::int32_t temperature_floor = 0;
+  float temperature_scale = 0;
   float softcap = 0;             ///< a score s becomes softcap tanh(s / softcap); 0: stays
   const float* sinks = nullptr;  ///< [heads], device memory: one more logit in the softmax's denominator; or null
 };

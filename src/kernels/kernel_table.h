@@ -57,9 +57,9 @@ struct AttentionTask {
   std::int32_t length[kMaxQueries] = {};
   float sink[kMaxQueries] = {};  ///< one more logit of a query's denominator, where has_sinks
   bool has_sinks = false;
-  float softcap = 0;  ///< 0: none
-  float scale = 1;
-  float* scratch = nullptr;  ///< of this task alone while it runs
+  float softcap = 0;              ///< 0: none
+  float scale[kMaxQueries] = {};  ///< of q k^T
+  float* scratch = nullptr;       ///< of this task alone while it runs
 };
 
 /// out[j] = gate(x[j]) * up[j]; out[j] = gate(x[j]) where up is null. out may be x. (Gate says what else up may mean.)

@@ -362,7 +362,13 @@ class ReferenceDevice final : public Device {
                      std::int64_t kv_head, const AttentionOptions& options, std::span<const std::int32_t> table,
                      std::int32_t position) {
     const std::int32_t dim = c.shape().head_dim;
-    const std::int32_t first = options.window > 0 ? std::max(0, position - options.window + 1) : 0;
+    std::int32_t first = options.window > 0 ? std::max(0, position - options.window + 1) : 0;
+    if (options.chunk > 0) first = std::max(first, position - position % options.chunk);
+    auto scale = static_cast<double>(options.scale);
+    if (options.temperature_floor > 0) {
+      const double steps = std::floor((position + 1.0) / options.temperature_floor);
+      scale *= 1 + static_cast<double>(options.temperature_scale) * std::log1p(steps);
+    }
     std::vector<double> scores(static_cast<std::size_t>(position - first) + 1);
     const double sink = options.sinks != nullptr ? static_cast<double>(options.sinks[head]) : -INFINITY;
     double most = sink;
@@ -371,7 +377,7 @@ class ReferenceDevice final : public Device {
       double dot = 0;
       for (std::int32_t d = 0; d < dim; d++) dot += static_cast<double>(q[d]) * static_cast<double>(k[d]);
       double& score = scores[static_cast<std::size_t>(p - first)];
-      score = dot * static_cast<double>(options.scale);
+      score = dot * scale;
       if (options.softcap > 0) score = capped(score, static_cast<double>(options.softcap));
       most = std::max(most, score);
     }

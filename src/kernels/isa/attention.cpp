@@ -149,7 +149,7 @@ void tile(const AttentionTask& task) {
     if (task.length[q] > length) length = task.length[q];
     if (task.first[q] < begin) begin = task.first[q];
     if (task.has_sinks) running[q] = {task.sink[q], 1.0F};  // a position seen before all others, of no value
-    for (std::int32_t d = 0; d < dim; d++) queries[d * kMaxQueries + q] = task.q[q][d] * task.scale;
+    for (std::int32_t d = 0; d < dim; d++) queries[d * kMaxQueries + q] = task.q[q][d] * task.scale[q];
     for (std::int32_t c = 0; c < cols; c++) sums[q * cols + c] = 0;
   }
   for (std::int32_t first = begin / kAttentionBlock * kAttentionBlock; first < length; first += kAttentionBlock) {
