@@ -31,21 +31,19 @@ enum class ExpertLayout { apart, stacked, transposed };
 /// names.
 struct MoeNames {
   ExpertLayout layout = ExpertLayout::stacked;
-  std::string_view router;
-  std::string_view expert;          ///< apart: before the expert's number
-  std::string_view gate, up, down;  ///< apart: after it
-  std::string_view gate_up;         ///< transposed
-  std::string_view shared_router, shared_gate, shared_up, shared_down;
+  std::string_view router = {};
+  std::string_view expert = {};                    ///< apart: before the expert's number
+  std::string_view gate = {}, up = {}, down = {};  ///< apart: after it
+  std::string_view gate_up = {};                   ///< transposed
+  std::string_view shared_router = {}, shared_gate = {}, shared_up = {}, shared_down = {};
 };
 
 inline constexpr MoeNames kGgufMoeNames = {
     .layout = ExpertLayout::stacked,
     .router = ".ffn_gate_inp",
-    .expert = "",
     .gate = ".ffn_gate_exps",
     .up = ".ffn_up_exps",
     .down = ".ffn_down_exps",
-    .gate_up = "",
     .shared_router = ".ffn_gate_inp_shexp",
     .shared_gate = ".ffn_gate_shexp",
     .shared_up = ".ffn_up_shexp",
