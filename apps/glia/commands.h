@@ -29,6 +29,8 @@ struct RunOptions {
 int run(const Settings& settings, const RunOptions& options);
 
 int list(const Settings& settings, bool as_json);
+/// `model`: a catalogue id or alias.
+int show(const Settings& settings, const std::string& model, bool as_json);
 int ps(const Settings& settings, bool as_json);
 
 struct UsageOptions {

@@ -28,6 +28,8 @@ tasks::WeightsOptions weights_options(const Settings& settings) {
           .overrides = {settings.models.begin(), settings.models.end()}};
 }
 
+std::string retired_by(const Settings& settings) { return settings.deprecations == "off" ? "" : settings.deprecations; }
+
 std::filesystem::path ledger_path(const Settings& settings) { return settings.data / "ledger.sqlite"; }
 
 House::House(const Settings& settings)
@@ -36,7 +38,7 @@ House::House(const Settings& settings)
       ledger(open_ledger(settings, clock)),
       engine(engine::make_engine(engine_options(settings), clock)),
       meter(*ledger),
-      local(catalog, *engine, meter, clock, weights),
+      local(catalog, *engine, meter, clock, weights, {.retired_by = retired_by(settings)}),
       runner(local, catalog, clock, settings.rate_limits) {}
 
 }  // namespace glia::cli

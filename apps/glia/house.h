@@ -31,6 +31,8 @@ struct House {
 };
 
 tasks::WeightsOptions weights_options(const Settings& settings);
+/// tasks::LocalRunnerOptions::retired_by.
+std::string retired_by(const Settings& settings);
 /// The ledger's file under settings.data.
 std::filesystem::path ledger_path(const Settings& settings);
 

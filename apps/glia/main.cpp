@@ -26,6 +26,9 @@ void add_settings(CLI::App& app, GivenSettings& given) {
   app.add_option("--models-dir", given.models_dir, "Where the weights are (default: ~/.local/share/glia/models)")
       ->envname("GLIA_MODELS");
   app.add_option("--data", given.data, "Where the ledger is (default: ~/.local/share/glia)")->envname("GLIA_DATA");
+  app.add_option("--deprecations", given.deprecations,
+                 "Refuse ids that the service retires: off (default), now, or by a day (2026-12-01)")
+      ->envname("GLIA_DEPRECATIONS");
   app.add_option("--threads", given.threads, "Threads of the engine (default: every core)")->envname("GLIA_THREADS");
   app.add_option("--memory-mib", given.memory_mib, "Most memory for weights and KV pages")->envname("GLIA_MEMORY_MIB");
   app.add_option("--math", given.math, "fast (integer products) or exact (float32)")->envname("GLIA_MATH");
@@ -46,6 +49,7 @@ struct Program {
   ServeOptions serve_options;
   RunOptions run_options;
   UsageOptions usage_options;
+  std::string shown_model;
   bool as_json = false;
   std::function<int()> verb;
 
@@ -101,6 +105,12 @@ struct Program {
     add_settings(*list_command, given);
     list_command->add_flag("--json", as_json, "As JSON");
     list_command->callback([this] { verb = [this] { return list(settle_settings(given), as_json); }; });
+
+    auto* show_command = app.add_subcommand("show", "One id: its task, limits, price, and which weights answer for it");
+    add_settings(*show_command, given);
+    show_command->add_option("model", shown_model, "A catalogue id or alias")->required();
+    show_command->add_flag("--json", as_json, "As JSON");
+    show_command->callback([this] { verb = [this] { return show(settle_settings(given), shown_model, as_json); }; });
 
     auto* ps_command = app.add_subcommand("ps", "Models in memory of a running glia serve");
     add_address(*ps_command, given);

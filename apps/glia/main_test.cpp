@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <string>
 
+#include "base/json.h"
+
 namespace glia::cli {
 namespace {
 
@@ -26,13 +28,14 @@ Outcome glia(const std::string& arguments) {
 }
 
 TEST(Program, WrongUsageIsTwoAndSaysWhatThereIs) {
-  for (const char* arguments : {"", "srve", "--bogus", "run", "serve --port 70000", "serve --plan gold",
-                                "serve --host 0.0.0.0", "serve --model nonsense", "usage --days 0"}) {
+  for (const char* arguments :
+       {"", "srve", "--bogus", "run", "serve --port 70000", "serve --plan gold", "serve --host 0.0.0.0",
+        "serve --model nonsense", "serve --deprecations soon", "show", "usage --days 0"}) {
     const Outcome o = glia(arguments);
     EXPECT_EQ(o.code, 2) << arguments << "\n" << o.text;
     EXPECT_EQ(o.text.substr(0, 6), "glia: ") << arguments << "\n" << o.text;
   }
-  EXPECT_NE(glia("srve").text.find("serve, run, list, ps, usage, version"), std::string::npos);
+  EXPECT_NE(glia("srve").text.find("serve, run, list, show, ps, usage, version"), std::string::npos);
 }
 
 TEST(Program, FailuresAreOneAndSayWhatToDo) {
@@ -49,6 +52,45 @@ TEST(Program, FailuresAreOneAndSayWhatToDo) {
   const Outcome alone = glia("ps --port 1");
   EXPECT_EQ(alone.code, 1);
   EXPECT_NE(alone.text.find("start it with `glia serve`"), std::string::npos) << alone.text;
+}
+
+TEST(Program, ShowsAnId) {
+  const Outcome whole = glia("show @cf/meta/llama-3.1-8b-instruct");
+  EXPECT_EQ(whole.code, 0);
+  for (const char* line :
+       {"@cf/meta/llama-3.1-8b-instruct\n", "task          Text Generation\n", "context       7,968 tokens\n",
+        "price         25,608 neurons per M input tokens ($0.282)\n",
+        "              75,147 neurons per M output tokens ($0.827)\n",
+        "typical call  31.59 neurons ($0.000347): 500 tokens in, 250 out; 316 of them in a free day\n",
+        "answered by   SmolLM2-135M-Instruct", "retires       2026-05-30"}) {
+    EXPECT_NE(whole.text.find(line), std::string::npos) << line << whole.text;
+  }
+  const Outcome minutes = glia("show @cf/openai/whisper");
+  EXPECT_NE(minutes.text.find("41.14 neurons per audio minute ($0.000453)"), std::string::npos) << minutes.text;
+  EXPECT_NE(minutes.text.find("answered by   nothing here yet"), std::string::npos) << minutes.text;
+  EXPECT_NE(glia("show @cf/lykon/dreamshaper-8-lcm").text.find("none published, 0 neurons"), std::string::npos);
+  EXPECT_NE(glia("show @cf/moonshotai/kimi-k2.5").text.find("also known as @cf/moonshotai/kimi-k2.5"),
+            std::string::npos);
+  const Outcome retired = glia("show @hf/google/gemma-7b-it --deprecations 2026-06-01");
+  EXPECT_NE(retired.text.find("2026-05-30: refused here (deprecations is 2026-06-01)"), std::string::npos)
+      << retired.text;
+
+  const Outcome unknown = glia("show @cf/meta/llama-3.1-8b-instrct");
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_NE(unknown.text.find("the nearest:\n  @cf/meta/llama-3.1-8b-instruct\n"), std::string::npos) << unknown.text;
+}
+
+TEST(Program, ShowsAnIdAsJson) {
+  const Outcome o = glia("show @cf/zai-org/glm-5.3-flash --json");
+  EXPECT_EQ(o.code, 0);
+  const auto& shown = parse_json(o.text).as_object();
+  EXPECT_EQ(shown.at("task").as_string(), "Text Generation");
+  EXPECT_TRUE(shown.at("served").as_bool());
+  EXPECT_EQ(shown.at("price").as_array().size(), 3U);
+  EXPECT_EQ(shown.at("price").at(1).at("unit").as_string(), "per M cached input tokens");
+  EXPECT_DOUBLE_EQ(shown.at("typical_call").at("neurons").to_number<double>(), 18.18175);
+  EXPECT_EQ(shown.at("weights").at("full").as_string(), "zai-org/GLM-5.3-Flash");
+  EXPECT_TRUE(shown.at("deprecated").is_null());
 }
 
 TEST(Program, ListAndVersionAndHelpAreZero) {

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "house.h"
+#include "model_named.h"
 #include "signals.h"
 #include "terminal.h"
 
@@ -101,13 +102,6 @@ void print_figures(const PrintingSink& sink) {
   std::cerr << styled(STDERR_FILENO, Style::dim, line) << "\n";
 }
 
-void check_model(const catalog::Catalog& catalog, const std::string& id) {
-  if (catalog.find(id) != nullptr) return;
-  std::string message = "there is no model " + id + " (`glia list` shows all); the nearest:";
-  for (const auto& near : catalog.nearest(id, 3)) message += "\n  " + near;
-  throw std::runtime_error(message);
-}
-
 }  // namespace
 
 int run(const Settings& settings, const RunOptions& options) {
@@ -115,7 +109,7 @@ int run(const Settings& settings, const RunOptions& options) {
   log::configure(log::Level::warn, settings.log_json);
   const json::object inputs = inputs_of(options);
   House house(settings);
-  check_model(house.catalog, options.model);
+  model_named(house.catalog, options.model);
   const auto sink = std::make_shared<PrintingSink>();
   const auto running =
       house.runner.run({.request_id = random_id(), .account = "local", .model = options.model, .inputs = inputs}, sink);

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "catalog/catalog.h"
+
 namespace glia::cli {
 namespace {
 
@@ -56,6 +58,8 @@ void read_serve(const fs::path& file, const toml::table& table, Settings& s) {
       s.math = text(key, node);
     else if (key == "log_level")
       s.log_level = text(key, node);
+    else if (key == "deprecations")
+      s.deprecations = text(key, node);
     else if (key == "rate_limits")
       s.rate_limits = value_of<bool>(file, key, node, "true or false");
     else if (key == "log_json")
@@ -139,6 +143,7 @@ Settings settle_settings(const GivenSettings& given) {
   put(s.host, given.host);
   put(s.profile, given.profile);
   put(s.plan, given.plan);
+  put(s.deprecations, given.deprecations);
   put(s.data, given.data);
   put(s.models_dir, given.models_dir);
   put(s.math, given.math);
@@ -159,6 +164,9 @@ Settings settle_settings(const GivenSettings& given) {
   }
   one_of("profile", s.profile, {"tiny"});
   one_of("plan", s.plan, {"paid", "free"});
+  if (s.deprecations != "off" && s.deprecations != "now" && !catalog::is_day(s.deprecations)) {
+    throw UsageError("deprecations is off, now or a day like 2026-12-01; not `" + s.deprecations + "`");
+  }
   one_of("math", s.math, {"fast", "exact"});
   one_of("log level", s.log_level, {"debug", "info", "warn", "error"});
   if (s.threads < 0) throw UsageError("threads must not be negative");

@@ -25,6 +25,7 @@ struct Settings {
   std::string profile = "tiny";      ///< which weights answer for an id
   std::string plan = "paid";         ///< "paid" counts and shows, "free" refuses past the day's allocation
   bool rate_limits = false;          ///< everyone is held to the service's requests a minute
+  std::string deprecations = "off";  ///< "off", "now" or a day: ids that the service retires by then answer 5028
   std::filesystem::path data;        ///< the ledger lives here
   bool in_memory = false;            ///< the ledger is gone with the process; nothing is written under `data`
   std::filesystem::path models_dir;  ///< the weights live here
@@ -39,7 +40,7 @@ struct Settings {
 /// What the command line and the environment gave; empty where they said nothing.
 struct GivenSettings {
   std::optional<std::string> config;
-  std::optional<std::string> host, profile, plan, data, models_dir, math, log_level;
+  std::optional<std::string> host, profile, plan, deprecations, data, models_dir, math, log_level;
   std::optional<int> port, threads;
   std::optional<std::uint64_t> memory_mib;
   bool log_json = false;
