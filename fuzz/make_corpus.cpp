@@ -1,4 +1,4 @@
-// Writes the good files that fuzzing starts from into <folder>/gguf and <folder>/safetensors.
+// Writes the good files that fuzzing starts from into <folder>/gguf, <folder>/safetensors and <folder>/hf_quantised.
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
@@ -24,6 +24,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path folder = argv[1];
+  for (const auto* method : {"awq", "gptq", "act_order", "fp8", "mxfp4"}) {
+    if (!write(folder / "hf_quantised" / method, glia::formats::small_quantised(method))) return 1;
+  }
   return write(folder / "gguf/small.gguf", glia::formats::small_gguf()) &&
                  write(folder / "safetensors/small.safetensors", glia::formats::small_safetensors())
              ? 0

@@ -6,8 +6,13 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 
+#include "formats/byte_reader.h"
 #include "formats/gguf_writer.h"
+#include "formats/hf_quantisation.h"
+#include "formats/json_text.h"
+#include "formats/safetensors.h"
 
 namespace glia::formats {
 namespace {
@@ -83,15 +88,80 @@ std::vector<std::byte> small_safetensors() {
   return safetensors_bytes(kHeader, counting_bytes(73));
 }
 
+std::vector<std::byte> folder_bytes(std::string_view config, std::span<const std::byte> safetensors) {
+  const auto length = static_cast<std::uint32_t>(config.size());
+  std::vector<std::byte> out(sizeof(length) + config.size());
+  std::memcpy(out.data(), &length, sizeof(length));
+  std::memcpy(out.data() + sizeof(length), config.data(), config.size());
+  out.insert(out.end(), safetensors.begin(), safetensors.end());
+  return out;
+}
+
+std::vector<std::byte> small_quantised(std::string_view method) {
+  std::string config;
+  std::string header;
+  std::vector<std::byte> data;
+  if (method == "awq") {
+    config = R"({"quant_method":"awq","bits":4,"group_size":32,"version":"gemm"})";
+    header = R"({"x.qweight":{"dtype":"I32","shape":[64,2],"data_offsets":[0,512]},)"
+             R"("x.qzeros":{"dtype":"I32","shape":[2,2],"data_offsets":[512,528]},)"
+             R"("x.scales":{"dtype":"F16","shape":[2,16],"data_offsets":[528,592]}})";
+    data = counting_bytes(592);
+  } else if (method == "gptq" || method == "act_order") {
+    config = R"({"quant_method":"gptq","bits":4,"group_size":32,"desc_act":true})";
+    header = R"({"x.g_idx":{"dtype":"I32","shape":[64],"data_offsets":[0,256]},)"
+             R"("x.qweight":{"dtype":"I32","shape":[8,16],"data_offsets":[256,768]},)"
+             R"("x.qzeros":{"dtype":"I32","shape":[2,2],"data_offsets":[768,784]},)"
+             R"("x.scales":{"dtype":"F16","shape":[2,16],"data_offsets":[784,848]}})";
+    data = counting_bytes(848);
+    for (std::size_t k = 0; k < 64; k++) {
+      const auto group = static_cast<std::int32_t>(method == "gptq" ? k / 32 : k % 2);
+      std::memcpy(data.data() + 4 * k, &group, sizeof(group));
+    }
+  } else if (method == "fp8") {
+    config = R"({"quant_method":"fp8","weight_block_size":[128,128]})";
+    header = R"({"x.weight":{"dtype":"F8_E4M3","shape":[6,160],"data_offsets":[0,960]},)"
+             R"("x.weight_scale_inv":{"dtype":"F32","shape":[1,2],"data_offsets":[960,968]}})";
+    data = counting_bytes(968);
+  } else {
+    config = R"({"quant_method":"mxfp4"})";
+    header = R"({"x_blocks":{"dtype":"U8","shape":[2,3,2,16],"data_offsets":[0,192]},)"
+             R"("x_scales":{"dtype":"U8","shape":[2,3,2],"data_offsets":[192,204]}})";
+    data = counting_bytes(204);
+  }
+  return folder_bytes(R"({"quantization_config":)" + config + "}", safetensors_bytes(header, data));
+}
+
+namespace {
+
+std::size_t touch(const tensor::View& view) {
+  std::size_t sum = 0;
+  std::vector<std::byte> scratch;
+  for (std::uint64_t r = 0; r < view.rows(); r++) {
+    for (const std::byte b : tensor::read_rows(view, r, 1, scratch)) sum += std::to_integer<std::size_t>(b);
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::size_t touch_folder(std::span<const std::byte> bytes) {
+  ByteReader in(bytes);
+  const auto text = in.take(in.read<std::uint32_t>("the length of config.json"), "config.json");
+  const auto config = parse_json_object({reinterpret_cast<const char*>(text.data()), text.size()}, "config.json");
+  const HfQuantisation quantisation = read_quantisation(config);
+  const auto file = SafetensorsFile::parse(in.take(in.remaining(), "the weights"));
+  Tensors tensors;
+  for (auto& name : file.names()) tensors.emplace(name, *file.find(name));
+  std::size_t sum = 0;
+  for (const auto& [name, view] : join_quantised(quantisation, std::move(tensors)).tensors) sum += touch(view);
+  return sum;
+}
+
 std::size_t touch_all(const WeightSource& source) {
   std::size_t sum = 0;
   for (const auto& name : source.names()) {
-    const auto view = source.find(name);
-    if (!view) continue;
-    std::vector<std::byte> scratch;
-    for (std::uint64_t r = 0; r < view->rows(); r++) {
-      for (const std::byte b : tensor::read_rows(*view, r, 1, scratch)) sum += std::to_integer<std::size_t>(b);
-    }
+    if (const auto view = source.find(name)) sum += touch(*view);
   }
   return sum;
 }

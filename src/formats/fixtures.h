@@ -18,6 +18,13 @@ std::vector<std::byte> small_safetensors();
 /// A safetensors file from a JSON header as it stands and the data section.
 std::vector<std::byte> safetensors_bytes(std::string_view header, std::span<const std::byte> data);
 
+/// A Hugging Face folder in one piece: u32 length of config.json, config.json, then one safetensors file.
+std::vector<std::byte> folder_bytes(std::string_view config, std::span<const std::byte> safetensors);
+/// Such a folder of a few KB with one layer quantised by `method`: "awq", "gptq", "act_order", "fp8" or "mxfp4".
+std::vector<std::byte> small_quantised(std::string_view method);
+/// Opens such bytes as HfFolder does and reads every row. Returns the sum of the bytes. Errors: glia::Error.
+std::size_t touch_folder(std::span<const std::byte> bytes);
+
 /// Reads every byte of every tensor (a sanitizer sees a view that leaves its file). Returns the sum of the bytes.
 std::size_t touch_all(const WeightSource& source);
 

@@ -22,6 +22,13 @@ struct Tally {
   int refused = 0;
 };
 
+/// A quantised Hugging Face folder in one piece (fixtures.h), in the shape of a file.
+struct Folder {
+  std::span<const std::byte> bytes;
+  static Folder parse(std::span<const std::byte> bytes) { return {bytes}; }
+};
+void touch_all(const Folder& folder) { touch_folder(folder.bytes); }
+
 template <typename File>
 void try_bytes(const Bytes& bytes, std::size_t size, Tally& tally) {
   const auto exact = std::make_unique<std::byte[]>(size);
@@ -87,6 +94,19 @@ TEST(Hostile, SafetensorsFlips) {
   EXPECT_EQ(t.parsed + t.refused, kRounds);
   EXPECT_GT(t.refused, 0);
   EXPECT_GT(t.parsed, 0);
+}
+
+TEST(Hostile, QuantisedFolders) {
+  std::uint32_t seed = 5;
+  for (const auto* method : {"awq", "gptq", "act_order", "fp8", "mxfp4"}) {
+    SCOPED_TRACE(method);
+    const Bytes good = small_quantised(method);
+    EXPECT_GT(touch_folder(good), 0U);
+    EXPECT_EQ(cut<Folder>(good, seed++).refused, kRounds);
+    const Tally t = flip<Folder>(good, 400, seed++);
+    EXPECT_GT(t.refused, 0);
+    EXPECT_GT(t.parsed, 0);
+  }
 }
 
 }  // namespace
