@@ -83,7 +83,8 @@ TEST(Program, ShowsAnId) {
 TEST(Program, ShowsAnIdAsJson) {
   const Outcome o = glia("show @cf/zai-org/glm-5.3-flash --json");
   EXPECT_EQ(o.code, 0);
-  const auto& shown = parse_json(o.text).as_object();
+  const auto whole = parse_json(o.text);
+  const auto& shown = whole.as_object();
   EXPECT_EQ(shown.at("task").as_string(), "Text Generation");
   EXPECT_TRUE(shown.at("served").as_bool());
   EXPECT_EQ(shown.at("price").as_array().size(), 3U);
