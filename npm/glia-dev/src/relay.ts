@@ -7,21 +7,39 @@ import { randomBytes } from "node:crypto";
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Glia } from "./glia/glia.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Readiness } from "./glia/glia.ts";
 import { lost_during_call } from "./glia/messages.ts";
 import type { BindingInfo, Session } from "./glia/session.ts";
+import { answer_json, error_body, pass_on, read_call } from "./passage.ts";
+import type { Call, Dialect } from "./tape/call.ts";
+import { kNotRecorded, type Tape } from "./tape/tape.ts";
 
 /** Internal code and status of an answer that Glia could not give; docs/errors.md, `model_unavailable`. */
-const kUnavailable = { code: 7503, status: 503 };
-const kNotServed = { code: 7501, status: 501 };
+const kUnavailable = { code: 7503, status: 503, name: "model_unavailable" };
+const kNotServed = { code: 7501, status: 501, name: "not_served" };
+
+/** A Glia that ends closes all its connections within this time. */
+const kLostMs = 100;
 
 /** How long a call waits for a Glia that starts or loads. */
 const kWaitMs = 800;
 
+/** Who knows the session that calls go to. */
+export interface Upstream {
+  ready_within(ms: number): Promise<Readiness>;
+  session_for(session: Session, binding: string, info: BindingInfo): Promise<Session>;
+}
+
 export interface RelayOptions {
-  glia: Glia;
+  glia: Upstream;
   /** A call that Glia never saw, for the terminal. */
   on_refused(model: string, problem: string): void;
+  /** Records, replays, shows. */
+  tape?: Tape | undefined;
+  on_replayed?(call: Call, status: number, type: string, body: Buffer): void;
+  /** Does not keep this process alive. */
+  unref?: boolean;
 }
 
 export class Relay {
@@ -34,13 +52,22 @@ export class Relay {
   constructor(options: RelayOptions) {
     this.#options = options;
     this.#server = http.createServer((request, response) => this.#route(request, response));
-    this.#server.on("upgrade", (request: http.IncomingMessage, socket: Duplex) => refuse_upgrade(request, socket));
+    this.#server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
+      void this.#upgrade(request, socket, head);
+    });
     this.#server.requestTimeout = 0; // a long upload is the caller's affair
   }
 
-  /** Resolves with the base URL that the preload gets: `<base>/bind/<miniflare major>` and `<base>/console`. */
+  /**
+   * Resolves with the base URL: `<base>/bind/<miniflare major>` and `<base>/console` are the preload's, and what stands behind
+   * `<base>` otherwise is Glia's own path (`/v1/…`, `/client/v4/…`) within our session.
+   */
   async listen(): Promise<string> {
     await new Promise<void>((resolve, reject) => this.#server.once("error", reject).listen(0, "127.0.0.1", resolve));
+    if (this.#options.unref) {
+      this.#server.unref();
+      this.#server.on("connection", (socket) => socket.unref());
+    }
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/${this.#token}`;
   }
 
@@ -67,66 +94,124 @@ export class Relay {
       this.#consoles.add(response);
       response.on("close", () => this.#consoles.delete(response));
     } else if (what === "bind") {
-      void this.#call(request, response, major ?? "");
+      const target = header(request, "mf-url");
+      if (header(request, "mf-binding") === undefined || target === undefined) {
+        const body = error_body("binding", kNotServed, "Only calls of bindings are served here.");
+        return answer_json(response, kNotServed.status, body);
+      }
+      // Miniflare 5 takes an unmarked 403 or redirect for a block by Cloudflare Access.
+      const extra: Record<string, string> = major === "5" ? { "mf-forwarded-response": "true" } : {};
+      void this.#call(request, response, target, extra);
     } else {
-      response.writeHead(404).end();
+      void this.#call(request, response, request.url!.slice(token!.length + 1), {});
     }
   }
 
-  async #call(request: http.IncomingMessage, response: http.ServerResponse, major: string): Promise<void> {
-    const model = header(request, "mf-header-cf-consn-model-id") ?? "";
-    const refuse = (problem: string): void => {
-      this.#options.on_refused(model, problem);
-      answer_error(response, kUnavailable, problem);
+  async #call(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    target: string,
+    extra: Record<string, string>,
+  ): Promise<void> {
+    const { glia, tape, unref = false } = this.#options;
+    const forwarded = header(request, "mf-binding");
+    const dialect: Dialect =
+      forwarded !== undefined ? "binding" : /^(\/ai)?\/v1\/|\/ai\/v1\//.test(target) ? "openai" : "rest";
+    const refuse = (
+      problem: string,
+      kind = kUnavailable,
+      model = header(request, "mf-header-cf-consn-model-id"),
+    ): void => {
+      this.#options.on_refused(model ?? "", problem);
+      answer_json(response, kind.status, error_body(dialect, kind, problem));
     };
-    const binding = header(request, "mf-binding");
-    const target = header(request, "mf-url");
-    if (binding === undefined || target === undefined)
-      return answer_error(response, kNotServed, "Only calls of bindings are served here.");
     try {
-      const ready = await this.#options.glia.ready_within(kWaitMs);
+      const seen = tape && (await read_call(request, target));
+      if (tape && !seen) return void response.destroy();
+      if (tape?.replays) {
+        const played = await tape.replay(seen!.call, response, extra, (problem) =>
+          refuse(problem, kNotRecorded, seen!.call.model),
+        );
+        if (played) this.#options.on_replayed?.(seen!.call, response.statusCode, played.type, played.body);
+        return;
+      }
+      const ready = await glia.ready_within(kWaitMs);
       if ("problem" in ready) return refuse(ready.problem);
-      const session = await this.#options.glia.session_for(ready.session, binding, binding_info(target));
-      this.#pass_on(request, response, session, major, refuse);
+      const session =
+        forwarded === undefined
+          ? ready.session
+          : await glia.session_for(ready.session, forwarded, binding_info(target));
+      const to = forwarded === undefined ? new URL(`${session.base.href}${target}`) : session.url;
+      const listener = seen && tape?.listen(seen.call);
+      pass_on(request, response, to, {
+        unref,
+        extra,
+        listener,
+        body: seen?.body,
+        // The connection broke without an answer: as a fault that is rehearsed, or because Glia ended.
+        lost: () => {
+          const alive = delay(kLostMs, true, { ref: false });
+          void Promise.race([session.ended.then(() => false), alive]).then((is_alive) =>
+            is_alive ? response.destroy() : refuse(lost_during_call()),
+          );
+        },
+      });
     } catch (error) {
       refuse(error instanceof Error ? error.message : String(error));
     }
   }
 
-  #pass_on(
-    request: http.IncomingMessage,
-    response: http.ServerResponse,
-    session: Session,
-    major: string,
-    refuse: (problem: string) => void,
-  ): void {
-    const { host: _, connection: __, ...headers } = request.headers;
-    // A fresh connection each: a kept one that Glia just closed would fail a call for nothing.
-    const upstream = http.request(session.url, { method: request.method, headers, agent: false });
-    upstream.setNoDelay(true);
-    upstream.on("response", (from) => {
-      const { connection: ___, "keep-alive": ____, ...back } = from.headers;
-      // Miniflare 5 takes an unmarked 403 or redirect for a block by Cloudflare Access.
-      if (major === "5") back["mf-forwarded-response"] = "true";
-      response.writeHead(from.statusCode ?? 502, back);
-      response.flushHeaders();
-      from.pipe(response);
-      // A cut answer must not look like a whole one.
-      from.on("aborted", () => response.destroy());
-      from.on("error", () => response.destroy());
-    });
-    upstream.on("error", () => {
-      if (response.destroyed) return;
-      if (response.headersSent) response.destroy();
-      else refuse(lost_during_call());
-    });
-    // The Worker cancelled, or its client left: so does the run.
-    response.on("close", () => {
-      if (!response.writableFinished) upstream.destroy();
-    });
-    request.on("error", () => upstream.destroy());
-    request.pipe(upstream);
+  /**
+   * A run with `options.websocket`, or the WebSocket on which Miniflare calls methods like aiSearch() by RPC (Miniflare 4 opens
+   * one for every request): Glia decides, and the bytes go through as they come.
+   */
+  async #upgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on("error", () => {});
+    const url = new URL(request.url ?? "/", "http://relay");
+    const [, token, what] = url.pathname.split("/");
+    const target = header(request, "mf-url");
+    const binding = header(request, "mf-binding") ?? url.searchParams.get("MF-Binding");
+    if (token !== this.#token || what !== "bind" || binding === null) {
+      socket.destroy();
+      return;
+    }
+    try {
+      const ready = await this.#options.glia.ready_within(kWaitMs);
+      if ("problem" in ready) return refuse_upgrade(socket, ready.problem);
+      // A probe says nothing about the binding's type; env.AI's is the only one that is pointed here.
+      const session = await this.#options.glia.session_for(ready.session, binding, binding_info(target ?? ""));
+      pass_upgrade_on(new URL(url.search, session.url), request, socket, head);
+    } catch (error) {
+      refuse_upgrade(socket, error instanceof Error ? error.message : String(error));
+    }
   }
+}
+
+function pass_upgrade_on(url: URL, request: http.IncomingMessage, socket: Duplex, head: Buffer): void {
+  const { host: _, ...headers } = request.headers;
+  const upstream = http.request(url, { headers, agent: false });
+  const answer = (from: http.IncomingMessage, fields: http.IncomingHttpHeaders): void => {
+    const lines = Object.entries(fields).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+    socket.write(`HTTP/1.1 ${from.statusCode} ${from.statusMessage}\r\n${lines.join("")}\r\n`);
+  };
+  upstream.on("upgrade", (from, other, first) => {
+    answer(from, from.headers);
+    socket.write(first);
+    other.write(head);
+    other.on("error", () => socket.destroy());
+    other.on("close", () => socket.end());
+    socket.on("close", () => other.destroy());
+    socket.pipe(other).pipe(socket);
+  });
+  // Not upgraded: a plain answer, and the connection with it.
+  upstream.on("response", (from) => {
+    const { "transfer-encoding": __, ...back } = from.headers;
+    answer(from, { ...back, connection: "close" });
+    from.pipe(socket);
+  });
+  upstream.on("error", () => refuse_upgrade(socket, lost_during_call()));
+  socket.on("close", () => upstream.destroy());
+  upstream.end();
 }
 
 function header(request: http.IncomingMessage, name: string): string | undefined {
@@ -138,38 +223,11 @@ function binding_info(target: string): BindingInfo {
   return { type: /^https?:\/\/vector-search\b/.test(target) ? "vectorize" : "ai" };
 }
 
-/** The body that workerd's Ai class turns into `InferenceUpstreamError("<code>: <description>")`. */
-function answer_error(response: http.ServerResponse, kind: { code: number; status: number }, text: string): void {
-  if (response.destroyed) return;
-  const body = JSON.stringify({
-    internalCode: kind.code,
-    message: text,
-    name: "AiError",
-    description: text,
-  });
-  response
-    .writeHead(kind.status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) })
-    .end(body);
-}
-
-/**
- * Miniflare 4 first tries a WebSocket on every binding, which a plain answer settles. A run with `options.websocket` is told
- * that it is not served.
- */
-function refuse_upgrade(request: http.IncomingMessage, socket: Duplex): void {
-  const run = header(request, "mf-url") !== undefined;
-  const text = "WebSocket runs (options.websocket) are not served by Glia yet.";
-  const body = run
-    ? JSON.stringify({
-        internalCode: kNotServed.code,
-        message: text,
-        name: "AiError",
-        description: text,
-      })
-    : "";
-  const status = run ? `${kNotServed.status} Not Implemented` : "426 Upgrade Required";
-  socket.on("error", () => {});
+/** A plain answer settles an upgrade: the Worker gets it as the Response of its run. */
+function refuse_upgrade(socket: Duplex, text: string): void {
+  const body = error_body("binding", kUnavailable, text);
   socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${kUnavailable.status} Service Unavailable\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

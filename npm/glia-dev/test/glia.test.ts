@@ -279,7 +279,7 @@ describe("the relay", () => {
       `GET ${url.pathname}/bind/4?MF-Binding=AI HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`,
     );
     const answer = await new Promise<string>((resolve) => socket.once("data", (data) => resolve(data.toString())));
-    assert.match(answer, /^HTTP\/1\.1 426 /);
+    assert.match(answer, /^HTTP\/1\.1 503 .*internalCode/s);
     socket.destroy();
   });
 });

@@ -151,6 +151,7 @@ export class MockGlia {
       }
       if (events === "events") return this.#lease(session, response);
     }
+    if (request.headers.upgrade !== undefined) return json(501, {}); // Miniflare 4 tries one for RPC, before each request
     const bound = this.#sessions.get(path.slice("/bind/".length));
     if (path.startsWith("/bind/")) {
       if (!bound)

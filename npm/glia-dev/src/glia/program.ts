@@ -58,7 +58,7 @@ export function start_program(program: string, port: number, env: NodeJS.Process
     const child = spawn(program, ["serve", "--port", String(port), "--while-leased"], {
       detached: true,
       stdio: ["ignore", file, file],
-      env: without_ours(env),
+      env: server_environment(env),
     });
     child.unref();
     return { process: child, log, log_start };
@@ -68,7 +68,7 @@ export function start_program(program: string, port: number, env: NodeJS.Process
 }
 
 /** The program must not inherit what is meant for the command that glia-dev runs. */
-function without_ours(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function server_environment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { GLIA_DEV: _, GLIA_URL: __, ...rest } = env;
   return rest;
 }
