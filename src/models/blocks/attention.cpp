@@ -25,8 +25,10 @@ void AttentionBlock::forward(Step& step, std::int32_t layer, const kernels::Rope
     const kernels::Rows rows{step.rows.positions.subspan(first, count), step.rows.sequences.subspan(first, count),
                              step.rows.page_tables};
     const Tensor mixed = step.arena.take(wanted.count, shape_.q_cols());
-    step.device.attention(mixed, all_q.slice_rows(wanted.first, wanted.count), step.cache, layer,
-                          {shape_.scale, shape_.window, shape_.softcap, weights_.sinks.data()}, rows);
+    step.device.attention(
+        mixed, all_q.slice_rows(wanted.first, wanted.count), step.cache, layer,
+        {.scale = shape_.scale, .window = shape_.window, .softcap = shape_.softcap, .sinks = weights_.sinks.data()},
+        rows);
     step.device.matmul(out, *weights_.out, mixed, {}, accumulate, weights_.out_bias.data());
   }
   step.arena.rewind(start);
