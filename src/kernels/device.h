@@ -108,15 +108,15 @@ struct Norm {
 enum class Gate { silu, gelu_tanh, gelu, clamped_swiglu };
 
 struct AttentionOptions {
-  float scale = 1;          ///< of q k^T
-  std::int32_t window = 0;  ///< a row at position p sees (p - window, p]; 0: all of [0, p]
-  std::int32_t chunk = 0;   ///< and of those [p - p % chunk, p] alone; 0: all
+  float scale = 1;               ///< of q k^T
+  std::int32_t window = 0;       ///< a row at position p sees (p - window, p]; 0: all of [0, p]
+  float softcap = 0;             ///< a score s becomes softcap tanh(s / softcap); 0: stays
+  const float* sinks = nullptr;  ///< [heads], device memory: one more logit in the softmax's denominator; or null
+  std::int32_t chunk = 0;        ///< a row at position p sees nothing before p - p % chunk; 0: that is no border
   /// The scores of the row at position p are multiplied by 1 + temperature_scale ln(1 + floor((p + 1) /
   /// temperature_floor)) first (Llama 4); 0: they are not.
   std::int32_t temperature_floor = 0;
   float temperature_scale = 0;
-  float softcap = 0;             ///< a score s becomes softcap tanh(s / softcap); 0: stays
-  const float* sinks = nullptr;  ///< [heads], device memory: one more logit in the softmax's denominator; or null
 };
 
 enum class RouterScore { softmax, sigmoid };
@@ -175,7 +175,6 @@ class Device {
   virtual void layer_norm(Tensor out, Tensor x, const float* weight, const float* bias, float eps) = 0;
   /// out[i, j] = gate(x[i, j]) * x[i, cols/2 + j] for j < cols/2. x: [n, 2f] (gate, up), out: [n, f].
   virtual void gate(Tensor out, Tensor x, Gate gate) = 0;
-  void silu_gate(Tensor out, Tensor x) { gate(out, x, Gate::silu); }
   /// x = gate(x)
   virtual void activate(Tensor x, Gate gate) = 0;
   /// x *= factor
@@ -192,9 +191,6 @@ class Device {
   /// what the options add. out, q: [n, heads * head_dim]
   virtual void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer,
                          const AttentionOptions& options, const Rows& rows) = 0;
-  void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, float scale, const Rows& rows) {
-    attention(out, q, cache, layer, AttentionOptions{scale}, rows);
-  }
 };
 
 /// What a CPU device's load_matrix will take for a tensor of a file, [rows, cols] or a stack [n, rows, cols] whose
