@@ -3,8 +3,12 @@
 #include "base/error.h"
 #include "formats/quote_name.h"
 #include "models/decoder/decoder.h"
+#include "models/falcon/falcon.h"
+#include "models/gemma/gemma.h"
 #include "models/language_model.h"
 #include "models/llama/llama.h"
+#include "models/phi/phi.h"
+#include "models/qwen/qwen.h"
 
 namespace glia::models {
 namespace {
@@ -18,9 +22,29 @@ struct Family {
 
 constexpr std::array kGgufFamilies = {
     Family<formats::GgufFile>{"llama", llama::describe},
+    Family<formats::GgufFile>{"mistral3", llama::describe},
+    Family<formats::GgufFile>{"qwen2", qwen::describe_qwen2},
+    Family<formats::GgufFile>{"qwen3", qwen::describe_qwen3},
+    Family<formats::GgufFile>{"gemma", gemma::describe_gemma},
+    Family<formats::GgufFile>{"gemma2", gemma::describe_gemma2},
+    Family<formats::GgufFile>{"gemma3", gemma::describe_gemma3},
+    Family<formats::GgufFile>{"phi2", phi::describe_phi2},
+    Family<formats::GgufFile>{"phi3", phi::describe_phi3},
+    Family<formats::GgufFile>{"falcon", falcon::describe},
 };
 constexpr std::array kHfFamilies = {
     Family<formats::HfFolder>{"LlamaForCausalLM", llama::describe},
+    Family<formats::HfFolder>{"MistralForCausalLM", llama::describe_mistral},
+    Family<formats::HfFolder>{"Mistral3ForConditionalGeneration", llama::describe_mistral3},
+    Family<formats::HfFolder>{"Qwen2ForCausalLM", qwen::describe_qwen2},
+    Family<formats::HfFolder>{"Qwen3ForCausalLM", qwen::describe_qwen3},
+    Family<formats::HfFolder>{"GemmaForCausalLM", gemma::describe_gemma},
+    Family<formats::HfFolder>{"Gemma2ForCausalLM", gemma::describe_gemma2},
+    Family<formats::HfFolder>{"Gemma3ForCausalLM", gemma::describe_gemma3},
+    Family<formats::HfFolder>{"Gemma3ForConditionalGeneration", gemma::describe_gemma3_with_vision},
+    Family<formats::HfFolder>{"PhiForCausalLM", phi::describe_phi2},
+    Family<formats::HfFolder>{"Phi3ForCausalLM", phi::describe_phi3},
+    Family<formats::HfFolder>{"FalconForCausalLM", falcon::describe},
 };
 
 template <typename Families, typename Source>

@@ -14,20 +14,20 @@
 
 namespace glia::models::testing {
 
-/// tests/golden/llama of the source tree.
-std::filesystem::path golden_folder();
+/// tests/golden/<family> of the source tree.
+std::filesystem::path golden_folder(const std::string& family = "llama");
 
 struct Golden {
   std::vector<std::int32_t> prompt;  ///< [p]
   std::vector<std::int32_t> greedy;  ///< [g]
   std::vector<float> logits;         ///< [p + g - 1, vocab], row i follows token i of prompt + greedy
-  std::vector<float> fast_logits;    ///< the same with the fast path's roundings
+  std::vector<float> fast_logits;    ///< the same with the fast path's roundings; empty where nobody computed them
   std::int64_t vocab = 0;
 
   /// prompt + greedy without the last token: what stands before each row of logits.
   std::vector<std::int32_t> inputs() const;
 };
-Golden read_golden(const std::string& name);
+Golden read_golden(const std::string& name, const std::string& family = "llama");
 
 /// One sequence in a KV cache of its own pages. Drives forward() directly, as the engine's scheduler does.
 class Sequence {

@@ -13,10 +13,9 @@ namespace {
 using formats::GgufFile;
 
 /// Keys that say nothing about the computation.
-constexpr std::array<std::string_view, 4> kSilent = {
+constexpr std::array<std::string_view, 3> kSilent = {
     "vocab_size",  // the embedding table says it
     "tensor_data_layout",
-    "rope.scaling.original_context_length",
     "rope.scaling.finetuned",
 };
 
@@ -30,7 +29,7 @@ constexpr std::array kNeutral = {
     Neutral{"attention.causal", 1},      Neutral{"attention.sliding_window", 0},
     Neutral{"attention.clamp_kqv", 0},   Neutral{"attention.max_alibi_bias", 0},
     Neutral{"logit_scale", 1},           Neutral{"embedding_scale", 1},
-    Neutral{"residual_scale", 1},        Neutral{"rope.scaling.attn_factor", 1},
+    Neutral{"residual_scale", 1},        Neutral{"rope.scaling.yarn_ext_factor", 1},
     Neutral{"use_parallel_residual", 0},
 };
 
@@ -69,11 +68,45 @@ std::int32_t read_head_dim(const GgufFields& f, const Config& c) {
   return dimension(static_cast<std::uint64_t>(c.hidden / c.heads), kMostHeadDim, "the head dimension");
 }
 
+/// Long context by factors of its own for every dimension: chosen once for all sequences, as llama.cpp does by the size
+/// of its context. Here that is the model's.
+void read_longrope(const GgufFields& f, std::int32_t original, Description& d) {
+  constexpr auto kLong = "rope_factors_long.weight";
+  constexpr auto kShort = "rope_factors_short.weight";
+  if (!f.file().find(kLong)) return;
+  d.config.ropes.front().divisors_tensor = d.config.context > original ? kLong : kShort;
+  d.unused.insert(d.unused.end(), {kLong, kShort});
+}
+
+void read_rope(const GgufFields& f, double default_theta, Description& d) {
+  RopeParameters rope;
+  rope.theta = f.number_or("rope.freq_base", default_theta, 1.0 + 1e-6, 1e12);
+  const bool scaled = f.has("rope.scaling.factor") || f.has("rope.scale_linear");
+  const auto type = f.string_or("rope.scaling.type", scaled ? "linear" : "none");
+  const double factor = f.number_or("rope.scaling.factor", f.number_or("rope.scale_linear", 1.0), 1e-3, 1e6);
+  const auto original = f.dimension_or("rope.scaling.original_context_length", kMostContext, d.config.context);
+  rope.attention_factor = static_cast<float>(f.number_or("rope.scaling.attn_factor", 1.0, 1e-3, 1e3));
+  if (type == "linear") {
+    rope.scaling = RopeScaling::linear;
+    rope.factor = factor;
+  } else if (type == "yarn") {
+    rope.scaling = RopeScaling::yarn;
+    rope.factor = factor;
+    rope.original_context = static_cast<double>(original);
+    rope.beta_fast = f.number_or("rope.scaling.yarn_beta_fast", 32.0, 1e-3, 1e6);
+    rope.beta_slow = f.number_or("rope.scaling.yarn_beta_slow", 1.0, 1e-3, 1e6);
+    const double inferred = yarn_attention_factor(factor);
+    rope.attention_factor *= static_cast<float>(f.number_or("rope.scaling.yarn_attn_factor", inferred, 1e-3, 1e3));
+  } else if (type != "none" && !(type == "longrope" && f.file().find("rope_factors_long.weight"))) {
+    refuse(f.key("rope.scaling.type") + " " + formats::quote_name(type) + " is not supported");
+  }
+  d.config.ropes = {{.parameters = rope, .divisors = {}, .divisors_tensor = {}}};
+  read_longrope(f, original, d);
+}
+
 }  // namespace
 
-GgufFields::GgufFields(const GgufFile& file) : file_(file), architecture_(file.string("general.architecture")) {
-  if (file.find_uint("split.count").value_or(1) > 1) refuse("the model is split over several files; merge them first");
-}
+GgufFields::GgufFields(const GgufFile& file) : file_(file), architecture_(file.string("general.architecture")) {}
 
 const std::string& GgufFields::key(std::string_view name) const {
   return *read_.insert(architecture_ + "." + std::string(name)).first;
@@ -85,6 +118,16 @@ std::int32_t GgufFields::dimension_at(std::string_view name, std::uint64_t most)
 
 std::int32_t GgufFields::dimension_or(std::string_view name, std::uint64_t most, std::int32_t fallback) const {
   return has(name) ? dimension_at(name, most) : fallback;
+}
+
+std::int32_t GgufFields::window_or(std::int32_t fallback) const {
+  const auto& name = key("attention.sliding_window");
+  const auto value = file_.find_uint(name);
+  return !value ? fallback : *value == 0 ? 0 : dimension(*value, kMostContext, name);
+}
+
+double GgufFields::number_or(std::string_view name, double fallback, double least, double most) const {
+  return number_within(number_or(name, fallback), least, most, key(name));
 }
 
 void GgufFields::check_all_read() const {
@@ -100,8 +143,9 @@ void GgufFields::check_all_read() const {
   }
 }
 
-Config read_common(const GgufFields& f) {
-  Config c;
+Description read_common(const GgufFields& f, double default_theta) {
+  Description d{.architecture = f.architecture(), .config = {}, .names = kGgufNames};
+  Config& c = d.config;
   c.vocab = read_vocab(f.file());
   c.hidden = f.dimension_at("embedding_length", kMostWidth);
   c.layers.resize(static_cast<std::size_t>(f.dimension_at("block_count", kMostLayers)));
@@ -114,24 +158,15 @@ Config read_common(const GgufFields& f) {
     refuse(f.key("attention.value_length") + " differs from the head dimension, which is not supported");
   }
   c.rope_dims = f.dimension_or("rope.dimension_count", kMostHeadDim, c.head_dim);
-  c.tied = !f.file().find("output.weight").has_value();
-  return c;
-}
-
-RopeSpec read_rope(const GgufFields& f, double default_theta) {
-  RopeSpec spec;
-  RopeParameters& rope = spec.parameters;
-  rope.theta = f.number_or("rope.freq_base", default_theta);
-  const bool legacy = f.has("rope.scale_linear");
-  const auto type = f.string_or("rope.scaling.type", legacy ? "linear" : "none");
-  const double factor = f.number_or("rope.scaling.factor", f.number_or("rope.scale_linear", 1.0));
-  if (type == "linear") {
-    rope.scaling = RopeScaling::linear;
-    rope.factor = factor;
-  } else if (type != "none") {
-    refuse(f.key("rope.scaling.type") + " " + formats::quote_name(type) + " is not supported");
-  }
-  return spec;
+  const auto has = [&f](std::string_view name) { return f.file().find(name).has_value(); };
+  c.tied = !has("output.weight");
+  if (has("blk.0.attn_qkv.weight")) d.names.qkv = ".attn_qkv";
+  c.qkv_bias = has("blk.0.attn_q.bias") || has("blk.0.attn_qkv.bias");
+  c.attention_out_bias = has("blk.0.attn_output.bias");
+  c.mlp_bias = has("blk.0.ffn_up.bias");
+  c.head_bias = has("output.bias");
+  read_rope(f, default_theta, d);
+  return d;
 }
 
 }  // namespace glia::models::decoder

@@ -1,5 +1,6 @@
 #include "models/decoder/hf_fields.h"
 
+#include <algorithm>
 #include <array>
 
 #include "formats/quote_name.h"
@@ -10,20 +11,47 @@ namespace {
 
 /// Fields that change the computation unless they hold this value; absent and null are neutral for each.
 struct Changing {
-  enum class Neutral { unset, no, one };
+  enum class Neutral { unset, no, yes, one };
   std::string_view key;
   Neutral neutral = Neutral::unset;
 };
 using N = Changing::Neutral;
 constexpr std::array kChanging = {
-    Changing{"attention_bias", N::no}, Changing{"mlp_bias", N::no},
-    Changing{"sliding_window"},        Changing{"quantization_config"},
-    Changing{"num_local_experts"},     Changing{"num_experts"},
-    Changing{"n_routed_experts"},      Changing{"partial_rotary_factor", N::one},
+    Changing{"alibi", N::no},
+    Changing{"attention_bias", N::no},
+    Changing{"attention_chunk_size"},
+    Changing{"attention_multiplier"},
+    Changing{"attn_logit_softcapping"},
+    Changing{"clip_qkv"},
+    Changing{"embedding_multiplier", N::one},
+    Changing{"final_logit_softcapping"},
+    Changing{"is_causal", N::yes},
+    Changing{"kv_lora_rank"},
+    Changing{"layer_types"},
+    Changing{"logit_scale", N::one},
+    Changing{"logits_scaling", N::one},
+    Changing{"mlp_bias", N::no},
+    Changing{"n_routed_experts"},
+    Changing{"no_rope_layers"},
+    Changing{"num_experts"},
+    Changing{"num_local_experts"},
+    Changing{"partial_rotary_factor", N::one},
+    Changing{"qk_layernorm", N::no},
+    Changing{"query_pre_attn_scalar"},
+    Changing{"residual_multiplier", N::one},
+    Changing{"rope_local_base_freq"},
+    Changing{"rope_parameters"},
+    Changing{"rope_scaling"},
+    Changing{"rope_theta"},
+    Changing{"sliding_window"},
+    Changing{"use_bidirectional_attention", N::no},
+    Changing{"use_qk_norm", N::no},
+    Changing{"use_sliding_window", N::no},
 };
 
 bool is_neutral(const json::value& value, N neutral) {
   if (neutral == N::no) return value.is_bool() && !value.get_bool();
+  if (neutral == N::yes) return value.is_bool() && value.get_bool();
   if (neutral == N::one) return value.is_number() && value.to_number<double>() == 1.0;
   return false;
 }
@@ -41,10 +69,9 @@ std::int32_t to_dimension(const json::value& value, std::string_view key, std::u
 std::string HfFields::field(std::string_view key) { return "config.json's " + formats::quote_name(key); }
 
 const json::value* HfFields::find(std::string_view key) const {
-  const auto* value = object_.if_contains(key);
-  if (value == nullptr || value->is_null()) return nullptr;
   read_.emplace(key);
-  return value;
+  const auto* value = object_.if_contains(key);
+  return value == nullptr || value->is_null() ? nullptr : value;
 }
 
 std::int32_t HfFields::dimension_at(std::string_view key, std::uint64_t most) const {
@@ -56,6 +83,13 @@ std::int32_t HfFields::dimension_at(std::string_view key, std::uint64_t most) co
 std::int32_t HfFields::dimension_or(std::string_view key, std::uint64_t most, std::int32_t fallback) const {
   const auto* value = find(key);
   return value == nullptr ? fallback : to_dimension(*value, key, most);
+}
+
+std::uint64_t HfFields::count_or(std::string_view key, std::uint64_t most, std::uint64_t fallback) const {
+  const auto* value = find(key);
+  if (value == nullptr) return fallback;
+  if (const auto* i = value->if_int64(); i != nullptr && *i == 0) return 0;
+  return static_cast<std::uint64_t>(to_dimension(*value, key, most));
 }
 
 double HfFields::number_at(std::string_view key) const {
@@ -84,36 +118,29 @@ std::string_view HfFields::string_or(std::string_view key, std::string_view fall
   return value->get_string();
 }
 
+const json::object& HfFields::object_at(std::string_view key) const {
+  const auto* value = find(key);
+  if (value == nullptr) refuse(field(key) + " is missing");
+  if (!value->is_object()) refuse(field(key) + " is not an object");
+  return value->get_object();
+}
+
+void HfFields::check_model_type(std::initializer_list<std::string_view> types) const {
+  const auto type = string_or("model_type", *types.begin());
+  if (std::find(types.begin(), types.end(), type) == types.end()) {
+    refuse("config.json's model_type " + formats::quote_name(type) + " is not " + formats::quote_name(*types.begin()));
+  }
+}
+
 void HfFields::check_all_read() const {
   for (const auto& [key, neutral] : kChanging) {
     if (read_.contains(key)) continue;
     const auto* value = find(key);
     if (value != nullptr && !is_neutral(*value, neutral)) {
-      refuse(field(key) + " is " + (value->is_bool() ? "true" : "set") + ", which is not supported");
+      refuse(field(key) + " is " + (value->is_bool() && value->get_bool() ? "true" : "set") +
+             ", which is not supported");
     }
   }
-}
-
-Config read_common(const HfFields& f) {
-  Config c;
-  c.rope_layout = kernels::RopeLayout::halves;
-  c.vocab = f.dimension_at("vocab_size", kMostVocab);
-  c.hidden = f.dimension_at("hidden_size", kMostWidth);
-  c.layers.resize(static_cast<std::size_t>(f.dimension_at("num_hidden_layers", kMostLayers)));
-  c.heads = f.dimension_at("num_attention_heads", kMostHeads);
-  c.kv_heads = f.dimension_or("num_key_value_heads", kMostHeads, c.heads);
-  c.ff = f.dimension_at("intermediate_size", kMostWidth);
-  c.context = f.dimension_or("max_position_embeddings", kMostContext, 2048);
-  if (!f.has("head_dim") && c.hidden % c.heads != 0) {
-    refuse("config.json's hidden_size " + std::to_string(c.hidden) + " is not a multiple of num_attention_heads " +
-           std::to_string(c.heads));
-  }
-  c.head_dim = f.has("head_dim")
-                   ? f.dimension_at("head_dim", kMostHeadDim)
-                   : dimension(static_cast<std::uint64_t>(c.hidden / c.heads), kMostHeadDim, "the head dimension");
-  c.rope_dims = c.head_dim;
-  c.tied = f.boolean_or("tie_word_embeddings", false);
-  return c;
 }
 
 }  // namespace glia::models::decoder

@@ -8,7 +8,7 @@ using namespace decoder;
 
 Description describe(const formats::GgufFile& file) {
   const GgufFields f(file);
-  Description d{.architecture = "llama", .config = read_common(f), .names = kGgufNames};
+  Description d = read_common(f);
   Config& c = d.config;
   c.rope_layout = kernels::RopeLayout::interleaved;
   c.norm_eps = static_cast<float>(f.number_at("attention.layer_norm_rms_epsilon"));
@@ -16,10 +16,10 @@ Description describe(const formats::GgufFile& file) {
     refuse(f.key("rope.dimension_count") + " is " + std::to_string(c.rope_dims) + ", not the head dimension " +
            std::to_string(c.head_dim));
   }
-  RopeSpec rope = read_rope(f, 10000.0);
   constexpr auto kDivisors = "rope_freqs.weight";  // the format's way to say rope_type llama3
-  if (file.find(kDivisors)) rope.divisors_tensor = kDivisors;
-  c.ropes = {rope};
+  if (file.find(kDivisors)) c.ropes.front().divisors_tensor = kDivisors;
+  const auto window = f.window_or(0);
+  for (LayerConfig& layer : c.layers) layer.window = window;
   f.check_all_read();
   check_config(c);
   return d;

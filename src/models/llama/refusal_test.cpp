@@ -84,8 +84,8 @@ TEST(LlamaRefuses, NothingOfAGoodFile) {
 }
 
 TEST(LlamaRefuses, OtherArchitectures) {
-  expect_has(with_key("general.architecture", std::string("gemma3")),
-             "general.architecture \"gemma3\" is not supported");
+  expect_has(with_key("general.architecture", std::string("rwkv7")),
+             "general.architecture \"rwkv7\" is not supported (supported: llama, ");
   expect_has(refusal([](Tiny& t) { t.keys.erase("general.architecture"); }), "\"general.architecture\" is missing");
 }
 
@@ -102,10 +102,13 @@ TEST(LlamaRefuses, MissingAndMisshapenTensors) {
 
 TEST(LlamaRefuses, TensorsThatNobodyTakes) {
   for (const auto* name :
-       {"blk.0.attn_q.bias", "blk.0.attn_q_norm.weight", "blk.0.ffn_gate_exps.weight", "blk.1.attn_norm.weight"}) {
+       {"blk.0.attn_k.bias", "blk.0.attn_q_norm.weight", "blk.0.ffn_gate_exps.weight", "blk.1.attn_norm.weight"}) {
     expect_has(refusal([&](Tiny& t) { t.tensors[name] = {8}; }),
                std::string(name) + "\" has no place in a llama model");
   }
+  // The first layer's biases say that there are some: then all have to be there.
+  expect_has(refusal([](Tiny& t) { t.tensors["blk.0.attn_q.bias"] = {8}; }), "\"blk.0.attn_k.bias\" is missing");
+  expect_has(refusal([](Tiny& t) { t.tensors["blk.0.ffn_up.bias"] = {6}; }), "\"blk.0.ffn_gate.bias\" is missing");
 }
 
 TEST(LlamaRefuses, HostileDimensions) {
@@ -132,25 +135,40 @@ TEST(LlamaRefuses, HostileDimensions) {
   for (const float eps : {0.0F, -1.0F, INFINITY, NAN}) {
     expect_has(with_key("llama.attention.layer_norm_rms_epsilon", eps), "epsilon");
   }
-  for (const float theta : {0.0F, -1.0F, INFINITY, NAN}) expect_has(with_key("llama.rope.freq_base", theta), "theta");
+  for (const float theta : {0.0F, -1.0F, INFINITY, NAN}) {
+    expect_has(with_key("llama.rope.freq_base", theta), "llama.rope.freq_base");
+  }
 }
 
 TEST(LlamaRefuses, WhatItDoesNotCompute) {
-  for (const auto* type : {"yarn", "longrope", "?"}) {
+  for (const auto* type : {"dynamic", "longrope", "?"}) {
     expect_has(with_key("llama.rope.scaling.type", std::string(type)), "llama.rope.scaling.type");
   }
-  expect_has(with_key("llama.rope.scaling.attn_factor", 2.0F), "llama.rope.scaling.attn_factor");
+  for (const auto* key : {"attn_factor", "factor", "yarn_attn_factor", "yarn_beta_fast", "yarn_beta_slow"}) {
+    const std::string name = std::string("llama.rope.scaling.") + key;
+    for (const float bad : {0.0F, -1.0F, INFINITY, NAN}) {
+      expect_has(refusal([&](Tiny& t) {
+                   t.keys["llama.rope.scaling.type"] = std::string("yarn");
+                   t.keys[name] = bad;
+                 }),
+                 name);
+    }
+  }
+  expect_has(with_key("llama.rope.scaling.yarn_ext_factor", 0.5F), "llama.rope.scaling.yarn_ext_factor");
+  expect_has(with_key("llama.rope.scaling.yarn_log_multiplier", 0.1F), "llama.rope.scaling.yarn_log_multiplier");
+  expect_has(with_key("llama.rope.scaling.original_context_length", std::uint32_t{0}), "original_context_length");
   expect_has(with_key("llama.expert_count", std::uint32_t{8}), "llama.expert_count");
-  expect_has(with_key("llama.attention.sliding_window", std::uint32_t{4096}), "llama.attention.sliding_window");
+  expect_has(with_key("llama.attention.sliding_window", ~std::uint32_t{0}), "llama.attention.sliding_window");
+  expect_has(with_key("llama.attention.sliding_window", std::int32_t{-1}), "llama.attention.sliding_window");
+  expect_has(with_key("llama.attention.temperature_scale", 0.1F), "llama.attention.temperature_scale");
   expect_has(with_key("llama.attention.causal", false), "llama.attention.causal");
   expect_has(with_key("llama.logit_scale", 0.5F), "llama.logit_scale");
   expect_has(with_key("llama.new_idea", true), "\"llama.new_idea\" is not understood");
-  expect_has(with_key("split.count", std::uint16_t{2}), "split over several files");
   expect_has(refusal([](Tiny& t) {
                t.keys["llama.rope.scaling.type"] = std::string("linear");
                t.keys["llama.rope.scaling.factor"] = 0.0F;
              }),
-             "scaling factor");
+             "llama.rope.scaling.factor");
   expect_has(refusal([](Tiny& t) { t.tensors["rope_freqs.weight"] = {2}; }), "rope_freqs.weight");  // holds -0.3
 }
 
@@ -181,20 +199,34 @@ class HfRefuses : public ::testing::Test {
 TEST_F(HfRefuses, WhatItDoesNotCompute) {
   EXPECT_EQ(refusal([](json::object&) {}), "accepted");
   EXPECT_EQ(with("sliding_window", nullptr), "accepted");
-  expect_has(with("architectures", json::array{"MistralForCausalLM"}), "architecture \"MistralForCausalLM\" is not");
+  expect_has(with("architectures", json::array{"RwkvForCausalLM"}), "architecture \"RwkvForCausalLM\" is not");
   expect_has(with("architectures", "LlamaForCausalLM"), "\"architectures\" is not a list");
   expect_has(with("model_type", "mistral"), "model_type");
-  expect_has(with("hidden_act", "gelu"), "hidden_act \"gelu\"");
-  expect_has(with("attention_bias", true), "\"attention_bias\" is true");
-  expect_has(with("mlp_bias", true), "\"mlp_bias\" is true");
+  expect_has(with("hidden_act", "relu2"), "hidden_act \"relu2\"");
+  expect_has(with("attention_bias", true), "self_attn.q_proj.bias\" is missing");
+  expect_has(with("mlp_bias", true), "mlp.gate_proj.bias\" is missing");
+  expect_has(with("attention_bias", 1), "\"attention_bias\" is not a boolean");
+  expect_has(with("use_sliding_window", true), "\"use_sliding_window\" is true");
+  expect_has(with("layer_types", json::array{}), "\"layer_types\" is set");
+  expect_has(with("attn_logit_softcapping", 50.0), "\"attn_logit_softcapping\" is set");
+  expect_has(with("embedding_multiplier", 12.0), "\"embedding_multiplier\" is set");
   expect_has(with("sliding_window", 4096), "\"sliding_window\" is set");
-  expect_has(with("quantization_config", json::object{{"quant_method", "awq"}}), "\"quantization_config\" is set");
+  expect_has(with("quantization_config", json::object{{"quant_method", "bitsandbytes"}}),
+             "weights quantised with \"bitsandbytes\" are not supported");
   expect_has(with("partial_rotary_factor", 0.5), "partial_rotary_factor");
 }
 
 TEST_F(HfRefuses, RopeScaling) {
   const auto rope = [&](const json::value& value) { return with("rope_parameters", value); };
-  expect_has(rope(json::object{{"rope_type", "yarn"}, {"factor", 2}}), "rope_type \"yarn\"");
+  EXPECT_EQ(rope(json::object{{"rope_type", "yarn"}, {"factor", 2}}), "accepted");
+  for (const auto* key : {"factor", "beta_fast", "beta_slow", "attention_factor", "mscale", "mscale_all_dim"}) {
+    for (const json::value& bad : {json::value(-1), json::value(1e30), json::value("1")}) {
+      expect_has(rope(json::object{{"rope_type", "yarn"}, {key, bad}}),
+                 std::string(key) == "attention_factor" ? "attention" : key);
+    }
+  }
+  expect_has(rope(json::object{{"rope_type", "yarn"}, {"original_max_position_embeddings", 0}}),
+             "original_max_position_embeddings");
   expect_has(rope(json::object{{"type", "dynamic"}}), "rope_type \"dynamic\"");
   expect_has(rope(json::object{{"rope_type", "linear"}}), "\"factor\" is missing");
   expect_has(rope(json::object{{"rope_type", "llama3"}, {"factor", 2}}), "\"low_freq_factor\" is missing");
@@ -210,7 +242,7 @@ TEST_F(HfRefuses, RopeScaling) {
   };
   EXPECT_EQ(older(nullptr), "accepted");
   EXPECT_EQ(older(json::object{{"type", "linear"}, {"factor", 2.0}}), "accepted");
-  expect_has(older(json::object{{"type", "longrope"}}), "rope_type \"longrope\"");
+  expect_has(older(json::object{{"type", "longrope"}}), "\"long_factor\" is not a list of 8 numbers");
 }
 
 TEST_F(HfRefuses, HostileDimensions) {
