@@ -9,6 +9,7 @@
 #include "catalog/catalog.h"
 #include "commands.h"
 #include "house.h"
+#include "ledger/ledger.h"
 #include "model_named.h"
 #include "tasks/weights.h"
 #include "terminal.h"
@@ -16,7 +17,7 @@
 namespace glia::cli {
 namespace {
 
-constexpr double kFreeNeuronsADay = 10'000;
+static_assert(catalog::kDollarsPerNeuron == ledger::kDollarsPerNeuron);
 
 /// Four digits, without the zeros that say nothing: "31.59", "0.2281", "25,608".
 std::string neurons_text(double neurons) {
@@ -74,7 +75,7 @@ void add_price(Facts& facts, const catalog::ModelEntry& entry, const catalog::Ty
   }
   std::string cost =
       neurons_text(typical.neurons) + " neurons (" + dollars_text(typical.dollars) + "): " + typical.words;
-  const double in_a_day = std::floor(kFreeNeuronsADay / typical.neurons);
+  const double in_a_day = std::floor(ledger::kFreeNeuronsPerDay / typical.neurons);
   cost += "; " + human_count(static_cast<std::int64_t>(in_a_day)) + " of them in a free day";
   facts.add("typical call", cost);
 }
