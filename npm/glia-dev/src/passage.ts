@@ -1,5 +1,6 @@
 // One HTTP call on its way through us: on to Glia as it comes, or, when something is recorded, replayed or shown, looked at.
 import * as http from "node:http";
+import { when_silent } from "./glia/liveness.ts";
 import { identify, type Call, type Dialect } from "./tape/call.ts";
 import type { Listener } from "./tape/tape.ts";
 
@@ -16,13 +17,15 @@ export interface Onward {
   body?: Buffer | undefined;
   /** Glia went away before it answered. */
   lost(): void;
+  /** Glia is there, but hangs. */
+  silent(): void;
 }
 
 export function pass_on(
   request: http.IncomingMessage,
   response: http.ServerResponse,
   target: URL,
-  { unref, extra, listener, body, lost }: Onward,
+  { unref, extra, listener, body, lost, silent }: Onward,
 ): void {
   const { host: _, connection: __, ...headers } = request.headers;
   if (body !== undefined) {
@@ -49,10 +52,16 @@ export function pass_on(
     from.on("error", () => response.destroy());
   });
   upstream.on("error", () => {
-    if (response.destroyed) return;
+    if (response.destroyed || response.writableEnded) return;
     if (response.headersSent) response.destroy();
     else lost();
   });
+  const stop_watching = when_silent(target, () => {
+    if (response.headersSent) response.destroy();
+    else silent();
+    upstream.destroy();
+  });
+  response.on("close", stop_watching);
   // The client cancelled, or left: so does the run.
   response.on("close", () => {
     if (!response.writableFinished) upstream.destroy();

@@ -5,6 +5,7 @@ import * as http from "node:http";
 import Module from "node:module";
 import { dirname, join, sep } from "node:path";
 import { adapter_for } from "./adapters/miniflare.ts";
+import { watch_for_vite_plugin } from "./adapters/vite_plugin.ts";
 import { is_wrangler, patch_wrangler, prepare_wrangler } from "./adapters/wrangler.ts";
 import { read_handover, type Handover } from "./handover.ts";
 
@@ -87,4 +88,7 @@ function install(handover: Handover): void {
 }
 
 const handover = read_handover(process.env);
-if (handover !== undefined) install(handover);
+if (handover !== undefined) {
+  install(handover);
+  watch_for_vite_plugin();
+}

@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Readiness } from "./glia/glia.ts";
-import { lost_during_call } from "./glia/messages.ts";
+import { lost_during_call, problem_of } from "./glia/messages.ts";
 import type { BindingInfo, Session } from "./glia/session.ts";
 import { answer_json, error_body, pass_on, read_call } from "./passage.ts";
 import type { Call, Dialect } from "./tape/call.ts";
@@ -148,6 +148,7 @@ export class Relay {
         extra,
         listener,
         body: seen?.body,
+        silent: () => refuse(problem_of({ kind: "silent" }, new URL(to.origin))),
         // The connection broke without an answer: as a fault that is rehearsed, or because Glia ended.
         lost: () => {
           const alive = delay(kLostMs, true, { ref: false });
