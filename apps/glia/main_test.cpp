@@ -75,6 +75,10 @@ TEST(Program, ShowsAnId) {
   EXPECT_NE(retired.text.find("2026-05-30: refused here (deprecations is 2026-06-01)"), std::string::npos)
       << retired.text;
 
+  const Outcome run = glia("run @hf/google/gemma-7b-it hi --deprecations 2026-06-01 --data /tmp/glia-cli-test");
+  EXPECT_EQ(run.code, 1);
+  EXPECT_EQ(run.text, "glia: @hf/google/gemma-7b-it was retired on 2026-05-30\n");
+
   const Outcome unknown = glia("show @cf/meta/llama-3.1-8b-instrct");
   EXPECT_EQ(unknown.code, 1);
   EXPECT_NE(unknown.text.find("the nearest:\n  @cf/meta/llama-3.1-8b-instruct\n"), std::string::npos) << unknown.text;

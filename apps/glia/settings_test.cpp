@@ -54,6 +54,19 @@ TEST_F(SettingsTest, DefaultsFollowXdg) {
   EXPECT_EQ(s.plan, "paid");
 }
 
+TEST_F(SettingsTest, DeprecationsAreOffUnlessADayIsNamed) {
+  EXPECT_EQ(settle_settings({}).deprecations, "off");
+  write("glia.toml", "[serve]\ndeprecations = \"2026-12-01\"\n");
+  EXPECT_EQ(settle_settings({}).deprecations, "2026-12-01");
+  GivenSettings given;
+  given.deprecations = "now";
+  EXPECT_EQ(settle_settings(given).deprecations, "now");
+  for (const char* wrong : {"on", "2026-12-1", "2026-12-01T00:00", ""}) {
+    given.deprecations = wrong;
+    EXPECT_NE(refusal(given).find("deprecations is off, now or a day"), std::string::npos) << wrong;
+  }
+}
+
 TEST_F(SettingsTest, WhatIsGivenBeatsTheFileAndTheFileBeatsTheDefault) {
   write("glia.toml", "[serve]\nport = 9000\nthreads = 1\n[models.\"@cf/x/y\"]\npath = \"w.gguf\"\n");
   GivenSettings given;

@@ -86,7 +86,7 @@ const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) co
   const auto* const entry = catalog.find(id);
   if (entry == nullptr) throw Error(ErrorCode::no_such_model, id.substr(0, 128));
   if (is_retired(*entry, options.retired_by, clock))
-    throw Error(ErrorCode::model_deprecated, entry->id + " on " + entry->deprecated);
+    throw Error(ErrorCode::model_deprecated, entry->id + " was retired on " + entry->deprecated);
   if (!entry->served()) {
     throw Error(ErrorCode::not_served, entry->id + ": the task " + entry->kind + " is not built in this version");
   }

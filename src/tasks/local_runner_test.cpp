@@ -278,7 +278,7 @@ TEST_F(LocalRunnerTest, AnIdThatIsToRetireSaysSoAndAnswers) {
   EXPECT_EQ(sink_->info().messages,
             Events{"@cf/meta/llama-3.1-8b-instruct-awq: the service retires this id on 2026-05-30"});
 
-  const auto retired = "model_deprecated: @cf/meta/llama-3.1-8b-instruct-awq on 2026-05-30";
+  const auto retired = "model_deprecated: @cf/meta/llama-3.1-8b-instruct-awq was retired on 2026-05-30";
   make({.retired_by = "2026-05-30"});
   EXPECT_EQ(refusal(R"({"prompt":"hi"})", kRetires), retired);
   EXPECT_EQ(refusal(R"({})", kRetires), retired) << "whatever the input";
