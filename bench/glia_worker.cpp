@@ -95,6 +95,7 @@ int main(int argc, char** argv) try {
   engine::EngineOptions options;
   options.threads = argc > 2 ? std::stoi(argv[2]) : 0;
   options.kv_bytes = std::size_t{2} << 30;
+  options.prefix_cache = false;  // every run computes its prompt
   const SystemClock clock;
   const auto engine = engine::make_engine(options, clock);
   const auto model = engine->acquire(argv[1]);

@@ -7,6 +7,7 @@ engine::EngineOptions engine_options(const Settings& settings) {
   engine::EngineOptions options;
   options.threads = settings.threads;
   options.math = settings.math == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
+  options.prefix_cache = settings.prefix_cache;
   options.memory_budget = settings.memory_mib << 20;
   return options;
 }

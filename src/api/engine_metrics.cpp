@@ -86,9 +86,13 @@ std::vector<MetricFamily> engine_families(const std::vector<engine::ModelStatus>
   out.push_back(gauge(models, "glia_engine_queued", "Generations that wait.", [](Status m) { return m.queued; }));
   out.push_back(
       gauge(models, "glia_engine_kv_pages_used", "KV pages in use.", [](Status m) { return m.kv_pages_used; }));
+  out.push_back(gauge(models, "glia_engine_kv_pages_cached", "KV pages kept for prompts that begin alike.",
+                      [](Status m) { return m.kv_pages_cached; }));
   out.push_back(gauge(models, "glia_engine_kv_pages", "KV pages in all.", [](Status m) { return m.kv_pages; }));
   out.push_back(counter(models, "glia_engine_prompt_tokens_total", "Prompt tokens computed.",
                         [](Status m) { return m.prompt_tokens; }));
+  out.push_back(counter(models, "glia_engine_cached_tokens_total", "Prompt tokens found in the prefix cache.",
+                        [](Status m) { return m.cached_tokens; }));
   out.push_back(counter(models, "glia_engine_generated_tokens_total", "Tokens sampled.",
                         [](Status m) { return m.generated_tokens; }));
   out.push_back(counter(models, "glia_engine_steps_total", "Batches computed.", [](Status m) { return m.steps; }));

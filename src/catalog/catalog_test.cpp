@@ -180,6 +180,8 @@ TEST(Catalog, FindsByAliasAndNamesTheNearest) {
 TEST(Catalog, NeuronsAreExactMillionths) {
   EXPECT_DOUBLE_EQ((TokenPrice{25608, 75147}.neurons(1'000'000, 0)), 25608);
   EXPECT_DOUBLE_EQ((TokenPrice{25608, 75147}.neurons(31, 64)), 31 * 0.025608 + 64 * 0.075147);
+  EXPECT_DOUBLE_EQ((TokenPrice{100, 7, 10}.neurons(1'000'000, 1'000'000, 400'000)), 60 + 4 + 7);
+  EXPECT_DOUBLE_EQ((TokenPrice{100, 7}.neurons(1'000'000, 1'000'000, 400'000)), 107) << "no discount is published";
   EXPECT_DOUBLE_EQ((TokenPrice{0.5, 0}.neurons(1, 0)), 0.000001) << "rounded once, to the ledger's unit";
 }
 

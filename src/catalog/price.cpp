@@ -4,9 +4,11 @@
 
 namespace glia::catalog {
 
-double TokenPrice::neurons(std::int64_t input_tokens, std::int64_t output_tokens) const {
+double TokenPrice::neurons(std::int64_t input_tokens, std::int64_t output_tokens, std::int64_t cached_tokens) const {
   // A price per million tokens is a price in millionths of a neuron per token.
-  return std::round(static_cast<double>(input_tokens) * input + static_cast<double>(output_tokens) * output) / 1e6;
+  const double fresh = static_cast<double>(input_tokens - cached_tokens) * input;
+  const double cached = static_cast<double>(cached_tokens) * cached_input.value_or(input);
+  return std::round(fresh + cached + static_cast<double>(output_tokens) * output) / 1e6;
 }
 
 double typical_neurons(const std::vector<UnitPrice>& prices, const Typical& typical) {

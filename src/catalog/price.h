@@ -20,7 +20,8 @@ struct TokenPrice {
   std::optional<double> cached_input = {};  ///< none: cached tokens cost what others cost
 
   /// Neurons of a call, rounded to the ledger's unit of 1e-6 neurons so that sums of calls are exact.
-  double neurons(std::int64_t input_tokens, std::int64_t output_tokens) const;
+  /// `cached_tokens`: those of the input tokens that needed no computing.
+  double neurons(std::int64_t input_tokens, std::int64_t output_tokens, std::int64_t cached_tokens = 0) const;
 };
 
 /// How the service counts something (catalog/tasks.json).

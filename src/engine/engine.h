@@ -43,7 +43,8 @@ struct GenerateRequest {
   std::vector<std::string> stop;   ///< the answer ends before the first of these; UTF-8, none empty
   bool ignore_end_tokens = false;  ///< for benches
   Sampling sampling;
-  std::string account;  ///< fairness and cache key
+  std::string account;   ///< fairness and cache key
+  bool returns = false;  ///< its session will ask again: what it computed is kept longer than other prefixes
 };
 
 enum class FinishReason { stop, length, cancelled };
@@ -52,7 +53,7 @@ std::string_view finish_reason_name(FinishReason reason);  ///< "stop", "length"
 struct Usage {
   std::int32_t prompt_tokens = 0;      ///< after a cancellation: those that went through the model
   std::int32_t completion_tokens = 0;  ///< sampled tokens, the end token included
-  std::int32_t cached_tokens = 0;      ///< prompt tokens that came from a prefix cache
+  std::int32_t cached_tokens = 0;      ///< of the prompt tokens, those that the prefix cache had
 };
 
 struct Timing {
@@ -114,6 +115,7 @@ struct EngineOptions {
   std::int32_t max_batch_rows = 512;  ///< rows of one step; long prompts are split
   std::int32_t max_running = 64;      ///< generations in the batch
   std::int32_t max_queued = 512;
+  bool prefix_cache = true;  ///< prompts that begin as an earlier one of the account did are not computed again
 };
 
 /// Counts per bucket; bucket i holds values <= bounds[i] and above the one before, the last bucket everything above.
@@ -144,10 +146,12 @@ struct ModelStatus {
   std::size_t bytes = 0;
   std::int32_t running = 0;
   std::int32_t queued = 0;
-  std::int32_t kv_pages_used = 0;
+  std::int32_t kv_pages_used = 0;    ///< by what runs
+  std::int32_t kv_pages_cached = 0;  ///< kept for prompts that begin alike; free for whoever needs them
   std::int32_t kv_pages = 0;
   std::int64_t generated_tokens = 0;
-  std::int64_t prompt_tokens = 0;
+  std::int64_t prompt_tokens = 0;  ///< that went through the model
+  std::int64_t cached_tokens = 0;  ///< of prompts, that did not need to
   std::int64_t steps = 0;
   ModelFigures figures;
 };

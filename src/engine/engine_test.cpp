@@ -144,6 +144,55 @@ TEST_F(EngineTest, tokens_depend_on_the_request_alone) {
   }
 }
 
+// Four conversations of ten turns at once, each turn's prompt the whole conversation so far.
+TEST_F(EngineTest, a_conversation_is_not_computed_again_and_says_the_same) {
+  constexpr std::int32_t kPage = 8;
+  for (const bool cache : {true, false}) {
+    start({.page_tokens = kPage, .max_batch_rows = 64, .max_running = 8, .prefix_cache = cache});
+    std::vector<Tokens> talks;
+    for (std::uint64_t user = 0; user < 4; ++user) talks.push_back(request(40, 1, user / 2).prompt);  // two begin alike
+    for (std::uint64_t turn = 0; turn < 10; ++turn) {
+      std::vector<GenerateRequest> asked;
+      std::vector<std::shared_ptr<Sink>> sinks;
+      for (std::uint64_t user = 0; user < 4; ++user) {
+        auto r = request(1, 12, 100 * user + turn);
+        const auto question = request(7, 1, 1000 * user + turn).prompt;
+        talks[user].insert(talks[user].end(), question.begin(), question.end());
+        r.prompt = talks[user];
+        r.account = user < 2 ? "both" : "b" + std::to_string(user);
+        r.ignore_end_tokens = true;
+        asked.push_back(r);
+        sinks.push_back(run(r));
+      }
+      for (std::uint64_t user = 0; user < 4; ++user) {
+        expect_answer(*sinks[user], asked[user]);
+        const auto before = static_cast<std::int32_t>(talks[user].size()) - 7;
+        const auto cached = sinks[user]->result()->usage.cached_tokens;
+        if (!cache || turn == 0) {
+          EXPECT_EQ(cached, 0);
+        } else {
+          EXPECT_GE(cached, (before - 1) / kPage * kPage) << "the last token of an answer is never written";
+        }
+        const auto answer = sinks[user]->tokens();
+        talks[user].insert(talks[user].end(), answer.begin(), answer.end());
+      }
+    }
+    EXPECT_EQ(status().kv_pages_used, 0);
+    EXPECT_EQ(status().kv_pages_cached > 0, cache);
+    EXPECT_EQ(status().cached_tokens > 0, cache);
+    stop();
+  }
+}
+
+TEST_F(EngineTest, accounts_do_not_see_each_others_prefixes) {
+  start({.page_tokens = 4});
+  auto r = request(40, 5, 1);
+  run(r)->wait();
+  r.account = "another";
+  EXPECT_EQ(run(r)->wait().result()->usage.cached_tokens, 0);
+  EXPECT_EQ(run(r)->wait().result()->usage.cached_tokens, 36);
+}
+
 TEST_F(EngineTest, stop_strings_end_the_answer_before_them) {
   start();
   for (std::uint64_t seed = 0; seed < 30; ++seed) {

@@ -6,8 +6,8 @@
 
 namespace glia::engine {
 
-Schedule::Schedule(const ScheduleLimits& limits) : limits_(limits) {
-  assert(limits.max_batch_rows > 0 && limits.max_running > 0 && limits.pages > 0 && limits.page_tokens > 0);
+Schedule::Schedule(const ScheduleLimits& limits, Admission& admission) : limits_(limits), admission_(&admission) {
+  assert(limits.max_batch_rows > 0 && limits.max_running > 0);
   const auto places = static_cast<std::size_t>(limits.max_running);
   running_.reserve(places);
   decodes_.reserve(places);
@@ -15,13 +15,8 @@ Schedule::Schedule(const ScheduleLimits& limits) : limits_(limits) {
   plan_.chunks.reserve(places);
 }
 
-std::int32_t Schedule::pages_for(std::int32_t prompt_tokens, std::int32_t max_tokens) const {
-  const std::int64_t positions = std::int64_t{prompt_tokens} + max_tokens - 1;
-  return static_cast<std::int32_t>((positions + limits_.page_tokens - 1) / limits_.page_tokens);
-}
-
-Slot Schedule::submit(std::string_view account, std::int32_t prompt_tokens, std::int32_t max_tokens) {
-  assert(prompt_tokens > 0 && max_tokens > 0 && pages_for(prompt_tokens, max_tokens) <= limits_.pages);
+Slot Schedule::submit(std::string_view account, std::int32_t prompt_tokens) {
+  assert(prompt_tokens > 0);
   if (free_.empty()) {
     free_.push_back(static_cast<Slot>(entries_.size()));
     entries_.emplace_back();
@@ -34,7 +29,6 @@ Slot Schedule::submit(std::string_view account, std::int32_t prompt_tokens, std:
   e.prompt = prompt_tokens;
   e.known = prompt_tokens;
   e.computed = 0;
-  e.pages = pages_for(prompt_tokens, max_tokens);
   e.last_step = 0;
 
   auto queue = std::find_if(accounts_.begin(), accounts_.end(), [&](const Account& a) { return a.name == account; });
@@ -55,7 +49,6 @@ void Schedule::remove(Slot slot) {
     --queued_;
   } else {
     running_.erase(std::find(running_.begin(), running_.end(), slot));
-    reserved_pages_ -= e.pages;
   }
   e.state = State::free;
   free_.push_back(slot);
@@ -65,9 +58,11 @@ void Schedule::admit() {
   while (!accounts_.empty() && running() < limits_.max_running) {
     const Slot slot = accounts_.front().waiting.front();
     Entry& e = at(slot);
-    if (e.pages > limits_.pages - reserved_pages_) return;
+    const auto computed = admission_->enter(slot);
+    if (!computed) return;
+    assert(*computed < e.prompt);
+    e.computed = *computed;
     e.state = State::running;
-    reserved_pages_ += e.pages;
     running_.push_back(slot);
     plan_.admitted.push_back(slot);
     --queued_;

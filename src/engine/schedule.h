@@ -4,20 +4,20 @@
 //
 // Each step: `const Plan& p = plan(); …run it…; commit();` then remove() for everything that ended. The rules:
 //   admission  round robin over accounts, oldest first within one; the next in line is never overtaken, so that nothing
-//              starves. It enters when a place is free and every page that it can ever need (prompt + max_tokens) can
-//              be reserved. What is running therefore always finishes; nothing is ever preempted.
+//              starves. It enters when a place is free and whoever keeps the memory (Admission) takes it in, with all
+//              that it can ever need. What is running therefore always finishes; nothing is ever preempted.
 //   rows       decode rows of everything that is past its prompt; then prompts, oldest first, in chunks that fill the
 //              step. Where the decode rows alone are too many, those that waited longest go first and one row is left
 //              for the prompts.
 // A slot is a small dense number, used again after remove(): callers index their own arrays with it.
-// Seams: a prefix cache submits with the cached positions as already computed; a speculator gives a decode chunk more
-// than one row; both only change `computed` and `known`.
+// Seam: a speculator gives a decode chunk more than one row; it only changes `computed` and `known`.
 // Errors: none; misuse is a programmer error (assert). Thread rule: one thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +27,6 @@ namespace glia::engine {
 struct ScheduleLimits {
   std::int32_t max_batch_rows = 512;
   std::int32_t max_running = 64;
-  std::int32_t pages = 0;
-  std::int32_t page_tokens = 32;
 };
 
 using Slot = std::int32_t;
@@ -47,15 +45,21 @@ struct Plan {
   std::int32_t rows = 0;
 };
 
+/// Keeps the memory that running sequences need. Not owned.
+class Admission {
+ public:
+  virtual ~Admission() = default;
+  /// Takes the sequence in: how many positions of its prompt are computed already, fewer than there are. None: there is
+  /// no room now. With nothing running there must be room for anything that was submitted.
+  virtual std::optional<std::int32_t> enter(Slot slot) = 0;
+};
+
 class Schedule {
  public:
-  explicit Schedule(const ScheduleLimits& limits);
+  Schedule(const ScheduleLimits& limits, Admission& admission);
 
-  /// Pages that a sequence can need: its last token is never written.
-  std::int32_t pages_for(std::int32_t prompt_tokens, std::int32_t max_tokens) const;
-
-  /// Queues a sequence; pages_for(…) must not exceed limits.pages.
-  Slot submit(std::string_view account, std::int32_t prompt_tokens, std::int32_t max_tokens);
+  /// Queues a sequence.
+  Slot submit(std::string_view account, std::int32_t prompt_tokens);
   /// The sequence ended, in whatever state. Not between plan() and commit().
   void remove(Slot slot);
 
@@ -66,7 +70,6 @@ class Schedule {
 
   std::int32_t queued() const { return queued_; }
   std::int32_t running() const { return static_cast<std::int32_t>(running_.size()); }
-  std::int32_t reserved_pages() const { return reserved_pages_; }
   /// Positions that are in the KV pages.
   std::int32_t computed(Slot slot) const { return entries_[static_cast<std::size_t>(slot)].computed; }
 
@@ -77,8 +80,7 @@ class Schedule {
     std::string account;
     std::int32_t prompt = 0;
     std::int32_t known = 0;     // tokens there are: prompt and sampled
-    std::int32_t computed = 0;  // of these, positions that went through the model
-    std::int32_t pages = 0;     // reserved at admission
+    std::int32_t computed = 0;  // of these, positions that are in the KV pages
     std::uint64_t last_step = 0;
   };
   struct Account {
@@ -92,6 +94,7 @@ class Schedule {
   void plan_prompts();
 
   ScheduleLimits limits_;
+  Admission* admission_;
   std::vector<Entry> entries_;
   std::vector<Slot> free_;
   std::list<Account> accounts_;  // with somebody waiting; the front is next
@@ -99,7 +102,6 @@ class Schedule {
   std::vector<Slot> decodes_;    // scratch
   Plan plan_;
   std::int32_t queued_ = 0;
-  std::int32_t reserved_pages_ = 0;
   std::uint64_t step_ = 0;
 };
 

@@ -56,21 +56,20 @@ void check_request(const GenerateRequest& request, std::int32_t vocab, std::int3
 }
 
 Sequence::Sequence(GenerateRequest&& request, std::shared_ptr<GenerationSink> sink, const LoadedModel& model,
-                   std::uint64_t seed, std::int32_t max_pages, std::int64_t now_ns)
+                   std::uint64_t seed, std::int64_t now_ns)
     : submitted_ns(now_ns),
       sink_(std::move(sink)),
       account_(std::move(request.account)),
       tokens_(prompt_with_room(std::move(request.prompt), request.max_tokens)),
       prompt_tokens_(static_cast<std::int32_t>(tokens_.size())),
       max_tokens_(request.max_tokens),
+      returns_(request.returns),
       ignore_end_tokens_(request.ignore_end_tokens),
       sampler_(request.sampling, request.sampling.seed.value_or(seed), tokens_, model.model->info().vocab,
                request.max_tokens),
       decoder_(model.make_decoder()),
       stops_(request.stop),
-      reported_(tokens_.size()) {
-  pages.reserve(static_cast<std::size_t>(max_pages));
-}
+      reported_(tokens_.size()) {}
 
 std::optional<FinishReason> Sequence::advance(std::span<float> logits, TokenWeights& weights,
                                               const LoadedModel& model) {
@@ -103,6 +102,7 @@ GenerateResult Sequence::result(FinishReason reason, std::int32_t computed, std:
   r.reason = reason;
   r.usage.prompt_tokens = std::min(prompt_tokens_, computed);
   r.usage.completion_tokens = answer_tokens();
+  r.usage.cached_tokens = cached_tokens;
   r.timing.total_ns = now_ns - submitted_ns;
   r.timing.queued_ns = scheduled_ns < 0 ? r.timing.total_ns : scheduled_ns - submitted_ns;
   r.timing.first_token_ns = first_token_ns < 0 ? r.timing.total_ns : first_token_ns - submitted_ns;

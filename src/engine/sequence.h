@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/kv_pages.h"
 #include "engine/loader.h"
 #include "engine/sampler.h"
-#include "engine/schedule.h"
 #include "engine/stop_matcher.h"
 
 namespace glia::engine {
@@ -35,7 +35,7 @@ class Sequence {
  public:
   /// `seed`: used when the request brings none. Allocates everything that the token loop needs.
   Sequence(GenerateRequest&& request, std::shared_ptr<GenerationSink> sink, const LoadedModel& model,
-           std::uint64_t seed, std::int32_t max_pages, std::int64_t now_ns);
+           std::uint64_t seed, std::int64_t now_ns);
 
   /// Draws the next token from logits ([vocab], overwritten) and gives the sink what became certain. The reason when
   /// that was the last one. Errors: whatever sampler, decoder or sink throw.
@@ -44,16 +44,19 @@ class Sequence {
   GenerateResult result(FinishReason reason, std::int32_t computed, std::int64_t now_ns) const;
 
   const std::string& account() const { return account_; }
+  bool returns() const { return returns_; }
   std::int32_t prompt_tokens() const { return prompt_tokens_; }
   std::int32_t max_tokens() const { return max_tokens_; }
   std::int32_t answer_tokens() const { return static_cast<std::int32_t>(tokens_.size()) - prompt_tokens_; }
   /// Prompt and answer so far.
   std::span<const std::int32_t> tokens() const { return tokens_; }
+  std::span<const std::int32_t> prompt() const { return tokens().first(static_cast<std::size_t>(prompt_tokens_)); }
   const std::shared_ptr<GenerationSink>& sink() const { return sink_; }
   const std::shared_ptr<CancelFlag>& handle() const { return handle_; }
 
-  std::vector<std::int32_t> pages;  ///< page table
+  KvPages::Lease lease;
   std::int64_t submitted_ns = 0;
+  std::int32_t cached_tokens = 0;  ///< of the prompt, found computed
   std::int64_t scheduled_ns = -1;  ///< first step it took part in; -1: none yet
   std::int64_t first_token_ns = -1;
 
@@ -66,6 +69,7 @@ class Sequence {
   std::vector<std::int32_t> tokens_;
   std::int32_t prompt_tokens_;
   std::int32_t max_tokens_;
+  bool returns_;
   bool ignore_end_tokens_;
   Sampler sampler_;
   std::unique_ptr<PieceDecoder> decoder_;

@@ -25,19 +25,15 @@ Error current_error() {
   }
 }
 
-ScheduleLimits make_limits(const LoadedModel& loaded, const EngineOptions& options) {
+// As many pages as the memory holds, at most what max_running full contexts need.
+std::int32_t page_count(const LoadedModel& loaded, const EngineOptions& options) {
   const std::size_t page_bytes = loaded.model->create_kv_cache(1, options.page_tokens)->bytes();
   const std::int64_t fits = static_cast<std::int64_t>(options.kv_bytes / std::max<std::size_t>(page_bytes, 1));
   if (fits < 1) throw Error(ErrorCode::out_of_capacity, "the KV memory does not hold one page of this model");
   const std::int64_t per_context =
       (std::int64_t{loaded.model->info().context} + options.page_tokens - 1) / options.page_tokens;
-  ScheduleLimits limits;
-  limits.max_batch_rows = options.max_batch_rows;
-  limits.max_running = options.max_running;
-  limits.page_tokens = options.page_tokens;
-  limits.pages = static_cast<std::int32_t>(
+  return static_cast<std::int32_t>(
       std::min({fits, std::max<std::int64_t>(per_context, 1) * options.max_running, std::int64_t{1} << 30}));
-  return limits;
 }
 
 }  // namespace
@@ -49,13 +45,14 @@ ServedModel::ServedModel(LoadedModel loaded, std::filesystem::path path, const E
       clock_(clock),
       thread_(std::move(thread)),
       max_live_(options.max_running + options.max_queued),
-      limits_(make_limits(loaded_, options)),
-      cache_(loaded_.model->create_kv_cache(limits_.pages, limits_.page_tokens)),
-      schedule_(limits_),
-      pool_(limits_.pages),
+      limits_{.max_batch_rows = options.max_batch_rows, .max_running = options.max_running},
+      share_(options.prefix_cache),
+      kv_(page_count(loaded_, options), options.page_tokens, share_),
+      cache_(loaded_.model->create_kv_cache(kv_.pages(), kv_.page_tokens())),
+      schedule_(limits_, *this),
       weights_(loaded_.model->info().vocab) {
   context_ = static_cast<std::int32_t>(
-      std::min<std::int64_t>(loaded_.model->info().context, std::int64_t{limits_.pages} * limits_.page_tokens));
+      std::min<std::int64_t>(loaded_.model->info().context, std::int64_t{kv_.pages()} * kv_.page_tokens()));
   const auto rows = static_cast<std::size_t>(limits_.max_batch_rows);
   const auto places = static_cast<std::size_t>(limits_.max_running);
   tokens_.reserve(rows);
@@ -67,13 +64,12 @@ ServedModel::ServedModel(LoadedModel loaded, std::filesystem::path path, const E
   status_.name = loaded_.name;
   status_.path = path_;
   status_.bytes = bytes();
-  status_.kv_pages = limits_.pages;
+  status_.kv_pages = kv_.pages();
   status_.figures = make_figures();
 }
 
 std::shared_ptr<Generation> ServedModel::generate(GenerateRequest request, std::shared_ptr<GenerationSink> sink) {
   check_request(request, loaded_.model->info().vocab, context_);
-  const std::int32_t pages = schedule_.pages_for(static_cast<std::int32_t>(request.prompt.size()), request.max_tokens);
   std::uint64_t seed = 0;
   const auto admit = [&] {  // under the lock
     if (thread_->stopping()) throw Error(ErrorCode::aborted, "the server is stopping");
@@ -88,8 +84,7 @@ std::shared_ptr<Generation> ServedModel::generate(GenerateRequest request, std::
     admit();
     seed = random_bits(entropy_, fresh_seeds_++);
   }
-  auto sequence =
-      std::make_unique<Sequence>(std::move(request), std::move(sink), loaded_, seed, pages, clock_.steady_ns());
+  auto sequence = std::make_unique<Sequence>(std::move(request), std::move(sink), loaded_, seed, clock_.steady_ns());
   std::shared_ptr<Generation> handle = sequence->handle();
   const std::lock_guard lock(thread_->mutex());
   admit();
@@ -129,7 +124,8 @@ bool ServedModel::guarded(std::vector<Ending>& endings, Work work) {
   }
   const std::lock_guard lock(thread_->mutex());
   status_.running = schedule_.running();
-  status_.kv_pages_used = pool_.used();
+  status_.kv_pages_used = kv_.used();
+  status_.kv_pages_cached = kv_.cached();
   return schedule_.queued() + schedule_.running() > 0;
 }
 
@@ -139,11 +135,18 @@ void ServedModel::take_inbox() {
     taken_.swap(inbox_);
   }
   for (auto& sequence : taken_) {
-    const Slot slot = schedule_.submit(sequence->account(), sequence->prompt_tokens(), sequence->max_tokens());
+    const Slot slot = schedule_.submit(sequence->account(), sequence->prompt_tokens());
     if (static_cast<std::size_t>(slot) >= sequences_.size()) sequences_.resize(static_cast<std::size_t>(slot) + 1);
     sequences_[static_cast<std::size_t>(slot)] = std::move(sequence);
   }
   taken_.clear();
+}
+
+std::optional<std::int32_t> ServedModel::enter(Slot slot) {
+  Sequence& s = at(slot);
+  if (!kv_.enter(s.lease, s.account(), s.prompt(), s.max_tokens(), s.returns())) return std::nullopt;
+  s.cached_tokens = kv_.cached_tokens(s.lease);
+  return s.cached_tokens;
 }
 
 void ServedModel::drop_cancelled(std::vector<Ending>& endings) {
@@ -162,11 +165,9 @@ void ServedModel::build_batch(const Plan& plan) {
   page_tables_.clear();
   for (const Chunk& chunk : plan.chunks) {
     Sequence& s = at(chunk.slot);
-    const auto pages =
-        static_cast<std::size_t>((chunk.first + chunk.count + limits_.page_tokens - 1) / limits_.page_tokens);
-    while (s.pages.size() < pages) s.pages.push_back(pool_.take());
+    kv_.grow(s.lease, chunk.first + chunk.count);
     const auto row_sequence = static_cast<std::int32_t>(page_tables_.size());
-    page_tables_.emplace_back(s.pages);
+    page_tables_.push_back(s.lease.pages());
     for (std::int32_t p = chunk.first; p < chunk.first + chunk.count; ++p) {
       tokens_.push_back(s.tokens()[static_cast<std::size_t>(p)]);
       positions_.push_back(p);
@@ -195,8 +196,12 @@ void ServedModel::run(const Plan& plan, std::vector<Ending>& endings) {
   }
   std::int64_t prompt_rows = 0;
   for (const Chunk& chunk : plan.chunks) {
-    prompt_rows += std::clamp(at(chunk.slot).prompt_tokens() - chunk.first, 0, chunk.count);
+    Sequence& s = at(chunk.slot);
+    prompt_rows += std::clamp(s.prompt_tokens() - chunk.first, 0, chunk.count);
+    kv_.share(s.lease, s.tokens(), chunk.first + chunk.count);
   }
+  std::int64_t cached = 0;
+  for (const Slot slot : plan.admitted) cached += at(slot).cached_tokens;
   schedule_.commit();
   const std::int64_t sampled = sample(plan, endings);
   const std::int64_t spent = clock_.steady_ns() - start;
@@ -206,6 +211,7 @@ void ServedModel::run(const Plan& plan, std::vector<Ending>& endings) {
   ++status_.steps;
   status_.generated_tokens += sampled;
   status_.prompt_tokens += prompt_rows;
+  status_.cached_tokens += cached;
 }
 
 std::int64_t ServedModel::sample(const Plan& plan, std::vector<Ending>& endings) {
@@ -257,7 +263,7 @@ void ServedModel::fail(Slot slot, const Error& error, std::vector<Ending>& endin
 
 // The sequence gives everything back; its sink hears of the end after the step.
 void ServedModel::release(Slot slot) {
-  pool_.give_back(at(slot).pages);
+  kv_.release(at(slot).lease);
   schedule_.remove(slot);
   sequences_[static_cast<std::size_t>(slot)].reset();
   --live_;
@@ -273,8 +279,8 @@ void ServedModel::end_all(const Error& error, std::vector<Ending>& endings) {
     }
     sequences->clear();
   }
-  schedule_ = Schedule(limits_);
-  pool_ = PagePool(limits_.pages);
+  schedule_ = Schedule(limits_, *this);
+  kv_ = KvPages(kv_.pages(), kv_.page_tokens(), share_);
   live_ = 0;
 }
 

@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/kv_pages.h"
 #include "engine/loader.h"
 #include "engine/memory_budget.h"
-#include "engine/page_pool.h"
 #include "engine/sampler.h"
 #include "engine/schedule.h"
 #include "engine/sequence.h"
@@ -29,7 +29,10 @@
 
 namespace glia::engine {
 
-class ServedModel final : public ChatModel, public Steppable, public std::enable_shared_from_this<ServedModel> {
+class ServedModel final : public ChatModel,
+                          public Steppable,
+                          private Admission,
+                          public std::enable_shared_from_this<ServedModel> {
  public:
   /// Creates the KV pages: as many as kv_bytes holds, at most what max_running full contexts need.
   /// Errors: out_of_capacity when kv_bytes does not hold one page.
@@ -53,6 +56,7 @@ class ServedModel final : public ChatModel, public Steppable, public std::enable
   void hold(MemoryBudget::Reservation reservation) { reservation_.emplace(std::move(reservation)); }
 
  private:
+  std::optional<std::int32_t> enter(Slot slot) override;
   Sequence& at(Slot slot) { return *sequences_[static_cast<std::size_t>(slot)]; }
   void take_inbox();
   void drop_cancelled(std::vector<Ending>& endings);
@@ -72,7 +76,9 @@ class ServedModel final : public ChatModel, public Steppable, public std::enable
   const Clock& clock_;
   const std::shared_ptr<StepThread> thread_;
   const std::int32_t max_live_;
-  ScheduleLimits limits_;
+  const ScheduleLimits limits_;
+  const bool share_;  // prefixes
+  KvPages kv_;        // the step thread's own, but for what never changes
   std::unique_ptr<kernels::KvCache> cache_;
   std::int32_t context_ = 0;
 
@@ -85,7 +91,6 @@ class ServedModel final : public ChatModel, public Steppable, public std::enable
 
   // The step thread's own.
   Schedule schedule_;
-  PagePool pool_;
   TokenWeights weights_;
   std::vector<std::unique_ptr<Sequence>> taken_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // [slot]

@@ -123,7 +123,8 @@ void TextGenerationRun::failed(const Error& error) {
 
 void TextGenerationRun::settle(TextResult result, std::optional<Error> error) {
   const auto& price = job_.entry->price;
-  result.neurons = price ? price->neurons(result.usage.prompt_tokens, result.usage.completion_tokens) : 0;
+  const auto& used = result.usage;
+  result.neurons = price ? price->neurons(used.prompt_tokens, used.completion_tokens, used.cached_tokens) : 0;
   result.text = std::move(answer_);
   const auto usage = result.usage;
   const double neurons = result.neurons;

@@ -1,0 +1,129 @@
+#include "engine/kv_pages.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace glia::engine {
+namespace {
+
+using Tokens = std::vector<std::int32_t>;
+
+Tokens count_from(std::int32_t first, std::size_t n) {
+  Tokens t(n);
+  std::iota(t.begin(), t.end(), first);
+  return t;
+}
+
+/// Runs one sequence to its end.
+std::int32_t run(KvPages& kv, std::string_view account, const Tokens& tokens, bool keep = false) {
+  KvPages::Lease lease;
+  EXPECT_TRUE(kv.enter(lease, account, tokens, 1, keep));
+  const auto cached = kv.cached_tokens(lease);
+  const auto n = static_cast<std::int32_t>(tokens.size());
+  kv.grow(lease, n);
+  kv.share(lease, tokens, n);
+  kv.release(lease);
+  return cached;
+}
+
+TEST(KvPages, CountsPagesExactly) {
+  const KvPages kv(4, 4, true);
+  EXPECT_EQ(kv.pages_for(1, 1), 1);
+  EXPECT_EQ(kv.pages_for(4, 1), 1) << "the last token is never written";
+  EXPECT_EQ(kv.pages_for(4, 2), 2);
+  EXPECT_EQ(kv.pages_for(1 << 30, 1 << 30), 1 << 29);
+}
+
+TEST(KvPages, APrefixIsFoundInWholePagesAndTheLastTokenIsAlwaysComputed) {
+  KvPages kv(16, 4, true);
+  EXPECT_EQ(run(kv, "a", count_from(0, 10)), 0);
+  EXPECT_EQ(kv.used(), 0);
+  EXPECT_EQ(kv.cached(), 2);
+  EXPECT_EQ(run(kv, "a", count_from(0, 10)), 8);
+  EXPECT_EQ(run(kv, "a", count_from(0, 8)), 4) << "all eight are there, but the logits of the last are asked for";
+  auto other = count_from(0, 10);
+  other[5] = 99;
+  EXPECT_EQ(run(kv, "a", other), 4);
+  EXPECT_EQ(run(kv, "b", count_from(0, 10)), 0) << "another account sees nothing";
+}
+
+TEST(KvPages, TwoThatComputeTheSameAtOnceEndWithOneCopy) {
+  KvPages kv(8, 4, true);
+  const auto tokens = count_from(0, 12);
+  KvPages::Lease a, b;
+  ASSERT_TRUE(kv.enter(a, "", tokens, 1, false));
+  ASSERT_TRUE(kv.enter(b, "", tokens, 1, false));
+  kv.grow(a, 12);
+  kv.grow(b, 12);
+  EXPECT_EQ(kv.used(), 6);
+  kv.share(a, tokens, 12);
+  kv.share(b, tokens, 12);
+  EXPECT_EQ(kv.used(), 3);
+  EXPECT_EQ(kv.committed(), 3);
+  EXPECT_EQ(Tokens(a.pages().begin(), a.pages().end()), Tokens(b.pages().begin(), b.pages().end()));
+  kv.release(a);
+  EXPECT_EQ(kv.used(), 3);
+  kv.release(b);
+  EXPECT_EQ(kv.used(), 0);
+  EXPECT_EQ(kv.cached(), 3);
+}
+
+TEST(KvPages, TheLongestUnusedGoesFirstAndLeavesBeforeWhatTheyHangOn) {
+  KvPages kv(6, 4, true);
+  run(kv, "a", count_from(0, 8));
+  run(kv, "a", count_from(100, 8));
+  run(kv, "b", count_from(200, 8));
+  EXPECT_EQ(kv.cached(), 6);
+  EXPECT_EQ(run(kv, "a", count_from(0, 9)), 8) << "used again; its ninth token took the last page of the next oldest";
+  EXPECT_EQ(run(kv, "a", count_from(100, 9)), 4);
+  EXPECT_EQ(run(kv, "b", count_from(200, 9)), 4) << "and so on";
+}
+
+TEST(KvPages, WhatWillBeAskedForAgainIsKeptLonger) {
+  KvPages kv(4, 4, true);
+  run(kv, "a", count_from(0, 8), true);
+  run(kv, "a", count_from(100, 8));
+  run(kv, "a", count_from(200, 8));
+  EXPECT_EQ(run(kv, "a", count_from(0, 8), true), 4);
+}
+
+TEST(KvPages, NobodyEntersWithoutAllThatItCanNeed) {
+  KvPages kv(6, 4, true);
+  KvPages::Lease a, b;
+  ASSERT_TRUE(kv.enter(a, "", count_from(0, 8), 9, false));  // 4 pages
+  EXPECT_FALSE(kv.enter(b, "", count_from(50, 8), 5, false));
+  ASSERT_TRUE(kv.enter(b, "", count_from(50, 8), 1, false));
+  kv.grow(a, 8);
+  kv.share(a, count_from(0, 8), 8);
+  EXPECT_EQ(kv.committed(), 6);
+  kv.release(b);
+  KvPages::Lease c;
+  ASSERT_TRUE(kv.enter(c, "", count_from(0, 9), 4, false)) << "two of its three pages are there and pinned by another";
+  EXPECT_EQ(kv.committed(), 5);
+  kv.release(a);
+  EXPECT_EQ(kv.committed(), 3);
+  kv.release(c);
+  EXPECT_EQ(kv.committed(), 0);
+}
+
+TEST(KvPages, SwitchedOffItKeepsNothing) {
+  KvPages kv(4, 4, false);
+  EXPECT_EQ(run(kv, "a", count_from(0, 8)), 0);
+  EXPECT_EQ(kv.cached(), 0);
+  EXPECT_EQ(run(kv, "a", count_from(0, 8)), 0);
+}
+
+TEST(PagePool, HandsOutTouchedPagesFirst) {
+  PagePool pool(4);
+  EXPECT_EQ(pool.take(), 0);
+  EXPECT_EQ(pool.take(), 1);
+  pool.give_back(std::vector<std::int32_t>{0, 1});
+  EXPECT_EQ(pool.take(), 0);
+  EXPECT_EQ(pool.take(), 1);
+  EXPECT_EQ(pool.take(), 2);
+  EXPECT_EQ(pool.used(), 3);
+}
+
+}  // namespace
+}  // namespace glia::engine
