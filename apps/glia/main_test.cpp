@@ -61,12 +61,12 @@ TEST(Program, ShowsAnId) {
        {"@cf/meta/llama-3.1-8b-instruct\n", "task          Text Generation\n", "context       7,968 tokens\n",
         "price         25,608 neurons per M input tokens ($0.282)\n",
         "              75,147 neurons per M output tokens ($0.827)\n",
-        "typical call  31.59 neurons ($0.000347): 500 tokens in, 250 out; 316 of them in a free day\n",
+        "typical call  31.59 neurons ($0.0003475): 500 tokens in, 250 out; 316 of them in a free day\n",
         "answered by   SmolLM2-135M-Instruct", "retires       2026-05-30"}) {
     EXPECT_NE(whole.text.find(line), std::string::npos) << line << whole.text;
   }
   const Outcome minutes = glia("show @cf/openai/whisper");
-  EXPECT_NE(minutes.text.find("41.14 neurons per audio minute ($0.000453)"), std::string::npos) << minutes.text;
+  EXPECT_NE(minutes.text.find("41.14 neurons per audio minute ($0.0004525)"), std::string::npos) << minutes.text;
   EXPECT_NE(minutes.text.find("answered by   nothing here yet"), std::string::npos) << minutes.text;
   EXPECT_NE(glia("show @cf/lykon/dreamshaper-8-lcm").text.find("none published, 0 neurons"), std::string::npos);
   EXPECT_NE(glia("show @cf/moonshotai/kimi-k2.5").text.find("also known as @cf/moonshotai/kimi-k2.5"),

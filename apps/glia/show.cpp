@@ -31,9 +31,10 @@ std::string neurons_text(double neurons) {
   return text;
 }
 
-std::string dollars_text(double dollars) {
-  const double magnitude = dollars > 0 ? std::floor(std::log10(dollars)) : 0;
-  std::string text = fixed(dollars, static_cast<int>(std::clamp(2 - magnitude, 2.0, 9.0)));
+/// As the service prints them.
+std::string dollars_text(double neurons) {
+  const double dollars = catalog::published_dollars(neurons);
+  std::string text = fixed(dollars, 12);
   while (text.ends_with('0') && text.size() - text.find('.') > 3) text.pop_back();
   return "$" + text;
 }
@@ -69,12 +70,12 @@ void add_price(Facts& facts, const catalog::ModelEntry& entry, const catalog::Ty
   }
   bool first = true;
   for (const auto& p : entry.prices) {
-    facts.add(first ? "price" : "", neurons_text(p.neurons) + " neurons " + p.unit.words + " (" +
-                                        dollars_text(catalog::published_dollars(p.neurons)) + ")");
+    facts.add(first ? "price" : "",
+              neurons_text(p.neurons) + " neurons " + p.unit.words + " (" + dollars_text(p.neurons) + ")");
     first = false;
   }
   std::string cost =
-      neurons_text(typical.neurons) + " neurons (" + dollars_text(typical.dollars) + "): " + typical.words;
+      neurons_text(typical.neurons) + " neurons (" + dollars_text(typical.neurons) + "): " + typical.words;
   const double in_a_day = std::floor(ledger::kFreeNeuronsPerDay / typical.neurons);
   cost += "; " + human_count(static_cast<std::int64_t>(in_a_day)) + " of them in a free day";
   facts.add("typical call", cost);

@@ -149,7 +149,8 @@ TEST(Catalog, PrintsDollarsAsTheServiceDoes) {
   EXPECT_DOUBLE_EQ(published_dollars(204805), 2.253);
   EXPECT_DOUBLE_EQ(published_dollars(1075), 0.0118);
   EXPECT_DOUBLE_EQ(published_dollars(4.8), 0.0000528);
-  EXPECT_DOUBLE_EQ(published_dollars(0.228055), 0.00000251);
+  EXPECT_DOUBLE_EQ(published_dollars(9.6), 0.0001056);
+  EXPECT_DOUBLE_EQ(published_dollars(0.228055), 0.000002509);
   EXPECT_EQ(published_dollars(0), 0);
 }
 

@@ -22,9 +22,11 @@ double typical_neurons(const std::vector<UnitPrice>& prices, const Typical& typi
 
 double published_dollars(double neurons) {
   constexpr double kSmall = 0.02;
+  constexpr double kTiny = 0.001;
   const double dollars = neurons * kDollarsPerNeuron;
   if (dollars <= 0) return 0;
-  const double digits = dollars >= kSmall ? 3 : 2 - std::floor(std::log10(dollars));
+  const double magnitude = std::floor(std::log10(dollars));
+  const double digits = dollars >= kSmall ? 3 : (dollars >= kTiny ? 2 : 3) - magnitude;
   const double scale = std::pow(10, digits);
   return std::round(dollars * scale) / scale;
 }

@@ -46,7 +46,7 @@ struct Typical {
 /// Neurons of a typical call, rounded to 1e-6; 0 for a model without a price.
 double typical_neurons(const std::vector<UnitPrice>& prices, const Typical& typical);
 
-/// Dollars of one unit as the service prints them: to a tenth of a cent, small ones to three digits.
+/// Dollars as the service prints them: to a tenth of a cent, below two cents three digits, below a tenth of one four.
 double published_dollars(double neurons);
 
 }  // namespace glia::catalog
