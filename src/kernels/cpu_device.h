@@ -61,6 +61,7 @@ class CpuDevice final : public Device {
   /// Which experts the rows of one call chose, and where their activations lie: one slot per choice, slots of the same
   /// expert side by side, each expert's starting at a panel.
   struct Routes {
+    std::vector<std::int32_t> order;                        ///< [rows * experts], scratch
     std::vector<std::int32_t> chosen;                       ///< [rows * used], ascending within a row
     std::vector<float> weights;                             ///< [rows * used]
     std::vector<std::int64_t> slots;                        ///< [rows * used]

@@ -5,6 +5,8 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <utility>
 
 #include "kernels/cpu_device.h"
 #include "kernels/cpu_product.h"
@@ -17,19 +19,14 @@ constexpr std::int64_t kMostRows = 512;
 
 float* row(const Tensor& t, std::int64_t r) { return t.data + r * t.stride; }
 
-/// The chosen experts of one row, ascending, and their weights.
-void choose(const Experts& experts, const float* logits, std::int32_t* chosen, float* weights) {
-  const auto better = [&](std::int32_t a, std::int32_t b) {
-    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
-  };
-  for (std::int32_t k = 0; k < experts.used; k++) {
-    std::int32_t best = -1;
-    for (std::int32_t e = 0; e < experts.count; e++) {
-      if (std::find(chosen, chosen + k, e) != chosen + k) continue;
-      if (best < 0 || better(e, best)) best = e;
-    }
-    chosen[k] = best;
-  }
+/// The chosen experts of one row, ascending, and their weights. order: [count], scratch.
+void choose(const Experts& experts, const float* logits, std::int32_t* order, std::int32_t* chosen, float* weights) {
+  // What is no number comes last: the order is total whatever a broken router says.
+  const auto key = [&](std::int32_t e) { return std::isnan(logits[e]) ? -INFINITY : logits[e]; };
+  std::iota(order, order + experts.count, 0);
+  std::partial_sort(order, order + experts.used, order + experts.count,
+                    [&](std::int32_t a, std::int32_t b) { return key(a) > key(b) || (key(a) == key(b) && a < b); });
+  std::copy_n(order, experts.used, chosen);
   const auto most = static_cast<double>(logits[chosen[0]]);
   std::sort(chosen, chosen + experts.used);
   double total = 0;  // what the scores are divided by
@@ -67,11 +64,12 @@ std::pair<std::int64_t, std::int64_t> groups_of(const CpuMatrix& w, std::int64_t
 void CpuDevice::route(const Experts& experts, Tensor logits) {
   const std::int64_t n = logits.rows;
   const auto choices = static_cast<std::size_t>(n * experts.used);
+  routes_.order.resize(static_cast<std::size_t>(n * experts.count));
   routes_.chosen.resize(choices);
   routes_.weights.resize(choices);
   routes_.slots.resize(choices);
   for_rows(n, std::int64_t{16} * experts.count, [&](std::int64_t r, int) {
-    choose(experts, row(logits, r), routes_.chosen.data() + r * experts.used,
+    choose(experts, row(logits, r), routes_.order.data() + r * experts.count, routes_.chosen.data() + r * experts.used,
            routes_.weights.data() + r * experts.used);
   });
   routes_.rows.assign(static_cast<std::size_t>(experts.count), 0);
