@@ -5,10 +5,13 @@
 #include "models/decoder/decoder.h"
 #include "models/falcon/falcon.h"
 #include "models/gemma/gemma.h"
+#include "models/gpt_oss/gpt_oss.h"
 #include "models/language_model.h"
 #include "models/llama/llama.h"
+#include "models/mixtral/mixtral.h"
 #include "models/phi/phi.h"
 #include "models/qwen/qwen.h"
+#include "models/qwen_moe/qwen_moe.h"
 
 namespace glia::models {
 namespace {
@@ -25,6 +28,9 @@ constexpr std::array kGgufFamilies = {
     Family<formats::GgufFile>{"mistral3", llama::describe},
     Family<formats::GgufFile>{"qwen2", qwen::describe_qwen2},
     Family<formats::GgufFile>{"qwen3", qwen::describe_qwen3},
+    Family<formats::GgufFile>{"qwen2moe", qwen_moe::describe_qwen2},
+    Family<formats::GgufFile>{"qwen3moe", qwen_moe::describe_qwen3},
+    Family<formats::GgufFile>{"gpt-oss", gpt_oss::describe},
     Family<formats::GgufFile>{"gemma", gemma::describe_gemma},
     Family<formats::GgufFile>{"gemma2", gemma::describe_gemma2},
     Family<formats::GgufFile>{"gemma3", gemma::describe_gemma3},
@@ -38,6 +44,10 @@ constexpr std::array kHfFamilies = {
     Family<formats::HfFolder>{"Mistral3ForConditionalGeneration", llama::describe_mistral3},
     Family<formats::HfFolder>{"Qwen2ForCausalLM", qwen::describe_qwen2},
     Family<formats::HfFolder>{"Qwen3ForCausalLM", qwen::describe_qwen3},
+    Family<formats::HfFolder>{"MixtralForCausalLM", mixtral::describe},
+    Family<formats::HfFolder>{"Qwen2MoeForCausalLM", qwen_moe::describe_qwen2},
+    Family<formats::HfFolder>{"Qwen3MoeForCausalLM", qwen_moe::describe_qwen3},
+    Family<formats::HfFolder>{"GptOssForCausalLM", gpt_oss::describe},
     Family<formats::HfFolder>{"GemmaForCausalLM", gemma::describe_gemma},
     Family<formats::HfFolder>{"Gemma2ForCausalLM", gemma::describe_gemma2},
     Family<formats::HfFolder>{"Gemma3ForCausalLM", gemma::describe_gemma3},

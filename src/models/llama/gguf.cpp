@@ -1,4 +1,5 @@
 #include "models/decoder/gguf_fields.h"
+#include "models/decoder/gguf_moe.h"
 #include "models/decoder/limits.h"
 #include "models/llama/llama.h"
 
@@ -20,6 +21,7 @@ Description describe(const formats::GgufFile& file) {
   if (file.find(kDivisors)) c.ropes.front().divisors_tensor = kDivisors;
   const auto window = f.window_or(0);
   for (LayerConfig& layer : c.layers) layer.window = window;
+  read_experts(f, /*normalise=*/true, d);  // Mixtral
   f.check_all_read();
   check_config(c);
   return d;

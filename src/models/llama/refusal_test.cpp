@@ -157,7 +157,7 @@ TEST(LlamaRefuses, WhatItDoesNotCompute) {
   expect_has(with_key("llama.rope.scaling.yarn_ext_factor", 0.5F), "llama.rope.scaling.yarn_ext_factor");
   expect_has(with_key("llama.rope.scaling.yarn_log_multiplier", 0.1F), "llama.rope.scaling.yarn_log_multiplier");
   expect_has(with_key("llama.rope.scaling.original_context_length", std::uint32_t{0}), "original_context_length");
-  expect_has(with_key("llama.expert_count", std::uint32_t{8}), "llama.expert_count");
+  expect_has(with_key("llama.expert_count", std::uint32_t{8}), "llama.expert_used_count");
   expect_has(with_key("llama.attention.sliding_window", ~std::uint32_t{0}), "llama.attention.sliding_window");
   expect_has(with_key("llama.attention.sliding_window", std::int32_t{-1}), "llama.attention.sliding_window");
   expect_has(with_key("llama.attention.temperature_scale", 0.1F), "llama.attention.temperature_scale");
