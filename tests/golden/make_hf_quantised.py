@@ -11,7 +11,8 @@ Birth certificate
   licence   Apache-2.0, as the repository
 
 Writes tests/golden/hf_quantised/<case>/: config.json, model.safetensors, expected.safetensors (float32, [out, in]; of
-gptq_act_order the float32 weights, which Glia rounds to float16).
+gptq_act_order the float32 weights, which Glia rounds to float16). llama_*: a whole model, whose expected.safetensors
+holds tokens [24] and transformers' logits [24, 96] from the weights above in float32.
 """
 
 import json
@@ -20,6 +21,7 @@ import pathlib
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
@@ -115,6 +117,60 @@ def mxfp4():
          {"x_blocks": blocks, "x_scales": exponents, "x_bias": torch.zeros(2, 6)}, {"x": expected})
 
 
+SIZES = dict(vocab_size=96, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, head_dim=16, max_position_embeddings=128, tie_word_embeddings=False,
+             bos_token_id=0, eos_token_id=1)
+
+
+def store_awq(name, inputs, outputs):
+    q, zeros, scales = layer(inputs, outputs, 32)
+    return ({name + ".qweight": pack(q, 1, ORDER), name + ".qzeros": pack(zeros, 1, ORDER), name + ".scales": scales},
+            weights(q, zeros, scales, np.arange(inputs) // 32))
+
+
+def store_gptq(name, inputs, outputs):
+    q, zeros, scales = layer(inputs, outputs, 32)
+    g = np.arange(inputs) // 32
+    if "down_proj" in name:  # act-order, as one layer's kind of input may have it
+        g = rng.permutation(g)
+    tensors = {name + ".qweight": pack(q, 0, range(8)), name + ".qzeros": pack((zeros - 1) % 16, 1, range(8)),
+               name + ".scales": scales, name + ".g_idx": torch.from_numpy(g.astype(np.int32)),
+               name + ".bias": torch.zeros(outputs, dtype=torch.float16)}
+    w = weights(q, zeros, scales, g)
+    return tensors, (w.half().float() if "down_proj" in name else w)
+
+
+def store_f8(name, inputs, outputs):
+    w = torch.from_numpy(rng.standard_normal((outputs, inputs)).astype(np.float32) * 100).to(torch.float8_e4m3fn)
+    scale = scales(1, 1)
+    return {name + ".weight": w, name + ".weight_scale_inv": scale}, w.float() * scale
+
+
+def llama(name, quantisation, store):
+    """A random llama whose linear layers are `store`d, and transformers' logits from the weights that these stand for."""
+    torch.manual_seed(5)
+    config = LlamaConfig(**SIZES, initializer_range=0.3)
+    model = LlamaForCausalLM(config).float().eval()
+    tensors = {}
+    for key, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and key != "lm_head":
+            stored, values = store(key, module.in_features, module.out_features)
+            tensors |= stored
+            module.weight.data.copy_(values)
+        elif hasattr(module, "weight"):
+            module.weight.data.copy_(module.weight.data.half().float())
+            tensors[key + ".weight"] = module.weight.data.half()
+    tokens = torch.from_numpy(rng.integers(0, 96, 24))
+    with torch.no_grad():
+        logits = model(tokens[None]).logits[0]
+    folder = HERE / name
+    save(name, quantisation, tensors, {"tokens": tokens.int(), "logits": logits})
+    written = json.loads(config.to_json_string(use_diff=False)) | {"quantization_config": quantisation}
+    keep = {"architectures", "model_type", "hidden_act", "rms_norm_eps", "rope_parameters", "quantization_config", *SIZES}
+    written = {k: v for k, v in written.items() if k in keep} | {"architectures": ["LlamaForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(written, indent=1, sort_keys=True) + "\n")
+
+
 def main():
     awq("awq_g128", 256, 24, 128)
     awq("awq_g32", 96, 16, 32)
@@ -133,6 +189,9 @@ def main():
     f8("compressed_tensor", compressed("tensor"), 20, 128, scales(1))
     f8("compressed_block", compressed("block", block_structure=[128, 128]), 128, 128, scales(1, 1), block=128)
     mxfp4()
+    llama("llama_awq", {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm"}, store_awq)
+    llama("llama_gptq", {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True}, store_gptq)
+    llama("llama_fp8", {"quant_method": "fp8", "weight_block_size": [128, 128]}, store_f8)
 
 
 if __name__ == "__main__":

@@ -3,67 +3,19 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <iostream>
-#include <stdexcept>
 
-#include "formats/gguf.h"
-#include "formats/safetensors.h"
-#include "models/sequence_runner.h"
+#include "models/llama/smollm2_fixture.h"
 
 namespace glia::models {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::DeviceCase;
-
-fs::path weights_path() {
-  constexpr auto kName = "SmolLM2-135M-Instruct.Q4_1.gguf";
-  if (const char* models = std::getenv("GLIA_MODELS")) return fs::path(models) / kName;
-  if (const char* data = std::getenv("XDG_DATA_HOME")) return fs::path(data) / "glia/models" / kName;
-  const char* home = std::getenv("HOME");
-  return fs::path(home == nullptr ? "" : home) / ".local/share/glia/models" / kName;
-}
-
-formats::GgufFile open_weights() {
-  const auto path = weights_path();
-  if (!fs::exists(path))
-    throw std::runtime_error("no weights at " + path.string() + ": run scripts/bootstrap, or set GLIA_MODELS");
-  return formats::GgufFile::open(path);
-}
-
-class Expected {
- public:
-  Expected()
-      : file_(formats::SafetensorsFile::open(testing::golden_folder().parent_path() / "smollm2/expected.safetensors")) {
-  }
-
-  template <typename T>
-  std::vector<T> get(const std::string& name) const {
-    const auto view = file_.find(name).value();
-    std::vector<T> out(view.data.size() / sizeof(T));
-    std::memcpy(out.data(), view.data.data(), view.data.size());
-    return out;
-  }
-
- private:
-  formats::SafetensorsFile file_;
-};
+using testing::log_partition;
 
 constexpr int kPrompts = 4;
 constexpr std::size_t kWindows = 4;
 constexpr std::size_t kWindow = 512;
-
-/// log-sum-exp of one row of logits.
-double log_partition(std::span<const float> logits) {
-  double most = -INFINITY;
-  for (const float v : logits) most = std::max(most, static_cast<double>(v));
-  double sum = 0;
-  for (const float v : logits) sum += std::exp(static_cast<double>(v) - most);
-  return most + std::log(sum);
-}
 
 class SmolLm2 : public ::testing::TestWithParam<DeviceCase> {};
 
@@ -71,8 +23,8 @@ class SmolLm2 : public ::testing::TestWithParam<DeviceCase> {};
 /// float32 computations, logits of magnitude up to 30.
 TEST_P(SmolLm2, ExactIsTransformers) {
   const auto device = GetParam().make();
-  const auto model = load_language_model(open_weights(), *device);
-  const Expected expected;
+  const auto model = load_language_model(testing::open_smollm2(), *device);
+  const testing::Smollm2Expected expected;
   const auto vocab = static_cast<std::size_t>(model->info().vocab);
   double worst = 0;
   for (int i = 0; i < kPrompts; i++) {
@@ -116,7 +68,7 @@ struct Agreement {
 };
 
 Agreement compare(LanguageModel& exact, LanguageModel& fast) {
-  const Expected expected;
+  const testing::Smollm2Expected expected;
   const auto text = expected.get<std::int32_t>("text");
   const auto known_nll = expected.get<float>("text.nll");
   const auto vocab = static_cast<std::size_t>(exact.info().vocab);
@@ -165,10 +117,10 @@ TEST(SmolLm2Text, FastAgreesWithExact) {
   const auto isa = kernels::available_isas().front();
   const auto exact_device = kernels::make_cpu_device({0, kernels::MathMode::exact, isa});
   const auto fast_device = kernels::make_cpu_device({0, kernels::MathMode::fast, isa});
-  const auto exact = load_language_model(open_weights(), *exact_device);
-  const auto fast = load_language_model(open_weights(), *fast_device);
+  const auto exact = load_language_model(testing::open_smollm2(), *exact_device);
+  const auto fast = load_language_model(testing::open_smollm2(), *fast_device);
   const Agreement a = compare(*exact, *fast);
-  const auto roundings = Expected().get<float>("text.fast");
+  const auto roundings = testing::Smollm2Expected().get<float>("text.fast");
   std::cout << fast_device->name() << ": top-1 agreement " << a.top1 << " (roundings alone " << roundings[0]
             << "), mean KL " << a.kl << " (" << roundings[1] << "), worst KL " << a.worst_kl << ", perplexity "
             << 100 * a.perplexity << " % (" << 100 * roundings[2] << " %), exact NLL off transformers by "
