@@ -194,7 +194,9 @@ int main(int argc, char** argv) {
     bench.matmul("down", DType::q4_1, n, 576, 1536, copies);
     if (n <= 8) bench.matmul("head", DType::q8_0, n, 49152, 576, 1);
   }
-  for (const DType type : {DType::q4_0, DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k, DType::f16}) {
+  for (const DType type :
+       {DType::q4_0, DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k, DType::q2_k, DType::q3_k,
+        DType::iq4_nl, DType::iq4_xs, DType::mxfp4, DType::int4_g128, DType::f8_g128, DType::f16}) {
     bench.matmul("prefill", type, 512, 2048, 2048, 1);
     bench.matmul("decode", type, 1, 2048, 2048, 20);
   }
