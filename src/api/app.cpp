@@ -48,9 +48,10 @@ Services completed(Services s) {
 bool openai_path(std::string_view path, std::string_view& account, std::string_view& rest) {
   constexpr std::string_view kV1 = "/v1/";
   constexpr std::string_view kAiV1 = "ai/v1/";
-  if (path.starts_with(kV1)) {
+  for (const std::string_view root : {kV1, std::string_view("/ai/v1/")}) {
+    if (!path.starts_with(root)) continue;
     account = "local";
-    rest = path.substr(kV1.size());
+    rest = path.substr(root.size());
     return true;
   }
   if (!split_account(path, account, rest) || !rest.starts_with(kAiV1)) return false;
@@ -163,10 +164,12 @@ http::Handler App::handler() {
 }
 
 http::RefusalFormat App::refusal() {
-  return [](int status, std::string_view reason, const http::Request& head) {
+  return [context = impl_->context](int status, std::string_view reason, const http::Request& head) {
     const Dialect dialect = head.path.empty() ? Dialect::admin : dialect_of(head);
-    return std::pair<http::Headers, std::string>{{{"content-type", std::string(kJson)}},
-                                                 error_answer(dialect, refusal_error(status, reason)).body};
+    const std::string id = context->new_id();
+    return std::pair<http::Headers, std::string>{
+        {{"content-type", std::string(kJson)}, {"cf-ai-req-id", id}, {"x-request-id", id}},
+        error_answer(dialect, refusal_error(status, reason)).body};
   };
 }
 

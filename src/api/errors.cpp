@@ -59,11 +59,14 @@ json::object body_of(Dialect dialect, const Error& error, std::string_view param
     case Dialect::vectorize:
       return {{"code", code}, {"error", text}};
     case Dialect::binding_other:
-    case Dialect::rest:
-      return {{"result", nullptr},
-              {"success", false},
-              {"errors", json::array{json::object{{"code", code}, {"message", text}}}},
-              {"messages", json::array{}}};
+    case Dialect::rest: {
+      json::array errors{json::object{{"code", code}, {"message", text}}};
+      // The service says both of a path that it does not know.
+      if (error.code() == ErrorCode::no_route && dialect == Dialect::rest) {
+        errors.push_back(json::object{{"code", 7000}, {"message", "No route for that URI"}});
+      }
+      return {{"result", nullptr}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array{}}};
+    }
     case Dialect::openai: {
       const OpenAiKind kind = openai_kind(error);
       const std::string_view field = param.empty() ? field_of(error) : param;

@@ -1,5 +1,6 @@
 #include "api/reply.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/log.h"
@@ -27,6 +28,11 @@ std::string printable(std::string_view text, std::size_t most) {
   return out;
 }
 
+bool usable_client_id(std::string_view id) {
+  return !id.empty() && id.size() <= 512 &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c >= 0x20 && c <= 0x7E; });
+}
+
 std::shared_ptr<Reply> Reply::make(std::shared_ptr<Context> context, const http::Request& request,
                                    std::shared_ptr<http::Responder> responder) {
   std::shared_ptr<Reply> reply(new Reply(std::move(context), request, std::move(responder)));
@@ -43,7 +49,12 @@ Reply::Reply(std::shared_ptr<Context> context, const http::Request& request, std
       method_(request.method),
       path_(printable(request.path)),
       received_ns_(context_->clock().steady_ns()),
-      extra_(context_->guard.cors_headers(request)) {}
+      extra_(context_->guard.cors_headers(request)) {
+  if (const auto given = request.header(kClientId); given && usable_client_id(*given)) {
+    client_id_ = *given;
+    add_header(std::string(kClientId), client_id_);
+  }
+}
 
 void Reply::add_header(std::string name, std::string value) { extra_.emplace_back(std::move(name), std::move(value)); }
 
@@ -84,6 +95,16 @@ void Reply::begin_stream() {
   status_ = 200;
   add_header("cache-control", "no-cache");
   responder_->begin(200, headers(http::kEventStream, 1));
+}
+
+std::shared_ptr<http::WebSocket> Reply::accept_websocket(const http::Request& request, http::WebSocketEvents events) {
+  http::WebSocketOptions options;
+  const http::Headers kept = extra_;  // an answer instead, when the handshake is none, has them too
+  options.headers = headers({}, 0);
+  extra_ = kept;
+  auto socket = http::WebSocket::accept(request, responder_, std::move(events), std::move(options));
+  status_ = 101;
+  return socket;
 }
 
 void Reply::end() {
@@ -140,7 +161,7 @@ void Reply::log(int status) {
               {"model", model_.empty() ? "-" : model_},
               {"tokens", tokens_.empty() ? "-" : tokens_},
               {"code", code_ == 0 ? "-" : std::to_string(code_)},
-              {"id", id_}});
+              {"id", client_id_.empty() ? id_ : id_ + " of " + client_id_}});
 }
 
 }  // namespace glia::api

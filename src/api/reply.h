@@ -15,19 +15,27 @@
 #include "api/context.h"
 #include "api/errors.h"
 #include "http/server.h"
+#include "http/websocket.h"
 
 namespace glia::api {
+
+/// OpenAI's header for an id that the client gives its own request: repeated in the answer and in the log line.
+inline constexpr std::string_view kClientId = "x-client-request-id";
 
 inline constexpr std::string_view kJson = "application/json";  ///< exactly: workerd compares it whole
 
 /// Printable ASCII of what a client sent, cut to `most` bytes: for logs and headers.
 std::string printable(std::string_view text, std::size_t most = 200);
 
+/// At most 512 bytes of printable ASCII, as OpenAI takes them.
+bool usable_client_id(std::string_view id);
+
 class Reply final : public EventStream, public std::enable_shared_from_this<Reply> {
  public:
   static std::shared_ptr<Reply> make(std::shared_ptr<Context> context, const http::Request& request,
                                      std::shared_ptr<http::Responder> responder);
 
+  /// Ours, unguessable and unique: the ledger's key. A client's own id is repeated beside it, never used.
   const std::string& id() const { return id_; }
   Dialect dialect() const { return dialect_; }
   void set_dialect(Dialect dialect) { dialect_ = dialect; }
@@ -50,6 +58,8 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   /// 403 for who must not ask at all.
   void forbid(std::string_view sentence);
   void begin_stream();
+  /// Instead of an answer. Call end() when the socket was closed, for the log. Errors: http::WebSocket::accept's.
+  std::shared_ptr<http::WebSocket> accept_websocket(const http::Request& request, http::WebSocketEvents events);
   void write(std::string data) override { responder_->write(std::move(data)); }
   void end() override;
   /// Breaks the connection off, as a fault that a session asked for; counts as the client's leaving.
@@ -71,6 +81,7 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   std::shared_ptr<http::Responder> responder_;
   std::shared_ptr<const Session> session_;
   std::string id_;
+  std::string client_id_;
   std::string method_;
   std::string path_;
   std::int64_t received_ns_;

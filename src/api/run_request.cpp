@@ -33,6 +33,22 @@ void answer_errors(const std::shared_ptr<Reply>& reply, const std::function<void
 
 }  // namespace
 
+void need_method(const http::Request& request, const std::shared_ptr<Reply>& reply, std::string_view method) {
+  if (request.method == method || (method == "GET" && request.method == "HEAD")) return;
+  reply->add_header("allow", method == "GET" ? "GET, HEAD" : std::string(method));
+  throw Error(ErrorCode::method_not_allowed, request.method + " is not possible here, " + std::string(method) + " is");
+}
+
+void accept_content_forms(json::object& inputs) {
+  auto* messages = inputs.if_contains("messages");
+  if (messages == nullptr || !messages->is_array()) return;
+  for (auto& message : messages->get_array()) {
+    auto* object = message.if_object();
+    auto* content = object == nullptr ? nullptr : object->if_contains("content");
+    if (content != nullptr && content->is_object()) *content = json::array{std::move(*content)};
+  }
+}
+
 void read_options(const json::value& options, tasks::RunRequest& request, std::vector<std::string>& notes) {
   if (options.is_null()) return;
   if (!options.is_object()) throw Error(ErrorCode::invalid_input, "options: an object is expected");

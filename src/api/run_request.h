@@ -10,6 +10,12 @@
 
 namespace glia::api {
 
+/// Refuses every other method with 405 and Allow; HEAD stands for GET. Errors: glia::Error(method_not_allowed).
+void need_method(const http::Request& request, const std::shared_ptr<Reply>& reply, std::string_view method);
+
+/// A message's content that is one part alone, without a list around it, is taken as a list of one.
+void accept_content_forms(json::object& inputs);
+
 /// Reads `options` of a run into the request; what is not served is refused, what is unknown is noted by name.
 /// Errors: glia::Error(invalid_input, not_served).
 void read_options(const json::value& options, tasks::RunRequest& request, std::vector<std::string>& notes);

@@ -144,6 +144,7 @@ std::shared_ptr<tasks::Run> FakeRunner::run(tasks::RunRequest request, std::shar
   for (const auto& name : unknown) info.messages.push_back("unknown parameter: " + name);
   const Script script = script_of(request.inputs, *entry);
   if (script.command == "fail") throw error_named(script.argument);
+  if (script.command == "busy" && request.reject_if_busy) throw Error(ErrorCode::out_of_capacity);
   const auto run = std::make_shared<FakeRun>();
   const std::lock_guard lock(mutex_);
   threads_.emplace_back([this, script, info, sink = std::move(sink), run]() mutable {

@@ -4,6 +4,7 @@
 //   echo a b c    streams "a", " b", " c"
 //   fail NAME     throws the error of that name      late NAME   failed() before the first piece
 //   break NAME    two pieces, then failed()          hang        a piece, then nothing until cancelled
+//   busy          throws out_of_capacity where the request would rather not wait, else answers "ok"
 //   anything else answers "ok"
 #pragma once
 

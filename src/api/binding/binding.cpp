@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
+#include "api/binding/rpc.h"
 #include "api/guard.h"
 #include "api/models_search.h"
-#include "api/native_format.h"
+#include "api/native_run.h"
 #include "api/run_request.h"
 #include "http/url.h"
 
@@ -21,8 +22,6 @@ struct Call {
   std::shared_ptr<const Session> session;
   bool websocket = false;
 };
-
-bool has_upgrade(const http::Request& request) { return request.header("upgrade").has_value(); }
 
 bool is_raw_path(std::string_view path) {
   return path == "/run" || path == "/ai-gateway/run" || path.starts_with("/ai-api/") ||
@@ -59,7 +58,7 @@ Call read_call(const Context& context, Reply& reply, http::Request request) {
     }
     call.account = call.session->account;
   }
-  call.websocket = has_upgrade(request);
+  call.websocket = http::wants_websocket(request);
   if (request.header("mf-url")) {
     unwrap(request, call.host);
     reply.set_path(request.path);
@@ -96,10 +95,18 @@ void run(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& 
   }
   text.request.model = model;
   if (const auto* options = body.if_contains("options")) read_options(*options, text.request, text.notes);
-  text.stream = wants_stream(inputs->get_object());
-  text.request.inputs = std::move(inputs->get_object());
-  text.format = native_format(false);
+  read_native_inputs(*context, *reply, std::move(inputs->get_object()), false, text);
   start_text_call(context, reply, std::move(text));
+}
+
+/// GET /run?version=3&body={inputs, options} with Upgrade: websocket. No task that talks over one is built, so the
+/// answer is plain HTTP, and env.AI.run() returns it as the Response that it is.
+[[noreturn]] void refuse_websocket_run(const Context& context, const Call& call) {
+  const std::string model = model_of(call.request);
+  const auto* entry = context.catalog().find(model);
+  if (entry == nullptr) throw Error(ErrorCode::no_such_model, printable(model));
+  if (!entry->served()) throw Error(ErrorCode::not_served, entry->id + ": the task " + entry->task);
+  throw Error(ErrorCode::invalid_input, "options.websocket: " + entry->id + " is not run over a WebSocket");
 }
 
 void models(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const Call& call) {
@@ -115,6 +122,7 @@ void models(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply
 void refuse_feature(std::string_view path) {
   if (path.starts_with("/to-everything/")) throw Error(ErrorCode::not_served, "toMarkdown()");
   if (path.starts_with("/autorag/")) throw Error(ErrorCode::not_served, "AutoRAG (AI Search)");
+  if (path.starts_with("/ai-search/")) throw Error(ErrorCode::not_served, "AI Search");
   if (path.starts_with("/ai-gateway/")) throw Error(ErrorCode::not_served, "calls of an AI Gateway");
   throw Error(ErrorCode::no_route, "no binding asks for " + printable(path));
 }
@@ -127,9 +135,7 @@ void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>
     throw Error(ErrorCode::not_served, "Vectorize");
   }
   reply->set_dialect(is_run ? Dialect::binding : Dialect::binding_other);
-  if (is_run && call.websocket) {
-    throw Error(ErrorCode::not_served, "WebSocket runs (options.websocket)");
-  }
+  if (is_run && call.websocket) refuse_websocket_run(*context, call);
   if (is_run) {
     if (call.request.method != "POST") throw Error(ErrorCode::method_not_allowed, "a run is a POST");
     return run(context, reply, call);
@@ -153,10 +159,8 @@ void serve_binding(const std::shared_ptr<Context>& context, const std::shared_pt
                    http::Request request) {
   reply->set_dialect(Dialect::binding);
   const std::size_t body_bytes = request.body.size();
-  // Miniflare 4 tries a WebSocket for RPC on each binding; a plain answer settles it.
-  if (!request.header("mf-url") && request.param("MF-Binding")) {
-    reply->set_quiet();
-    return reply->error(Error(ErrorCode::not_served, "RPC on bindings; AI and Vectorize use HTTP"));
+  if (is_rpc_session(request)) {
+    return run_job(context, reply, 0, [&] { refuse_rpc_session(reply, request); });
   }
   const auto shared = std::make_shared<http::Request>(std::move(request));
   run_job(context, reply, body_bytes,

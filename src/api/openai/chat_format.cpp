@@ -5,13 +5,6 @@
 namespace glia::api {
 namespace {
 
-/// OpenAI always shows the details.
-json::object openai_usage(const tasks::TokenUsage& usage) {
-  json::object out = usage_object(usage);
-  out["prompt_tokens_details"] = json::object{{"cached_tokens", usage.cached_tokens}};
-  return out;
-}
-
 class ChatFormat final : public TextFormat {
  public:
   ChatFormat(std::string_view request_id, std::int64_t created, bool include_usage)
@@ -70,6 +63,12 @@ class ChatFormat final : public TextFormat {
 };
 
 }  // namespace
+
+json::object openai_usage(const tasks::TokenUsage& usage) {
+  json::object out = usage_object(usage);
+  out["prompt_tokens_details"] = json::object{{"cached_tokens", usage.cached_tokens}};
+  return out;
+}
 
 std::unique_ptr<TextFormat> chat_format(std::string_view request_id, std::int64_t created, bool include_usage) {
   return std::make_unique<ChatFormat>(request_id, created, include_usage);

@@ -7,7 +7,7 @@
 namespace glia::api {
 namespace {
 
-ChatRequest read(std::string_view extra) {
+OpenAiRequest read(std::string_view extra) {
   const std::string text = R"({"model":"m","messages":[{"role":"user","content":"x"}])" + std::string(extra) + "}";
   return read_chat_request(parse_json(text).as_object());
 }
@@ -22,7 +22,7 @@ std::string refusal(std::string_view extra) {
 }
 
 TEST(ChatRequest, PassesOnWhatTextGenerationKnows) {
-  const ChatRequest r = read(R"(,"max_tokens":5,"max_completion_tokens":7,"temperature":0.1,"stop":["a"],"top_k":3,
+  const OpenAiRequest r = read(R"(,"max_tokens":5,"max_completion_tokens":7,"temperature":0.1,"stop":["a"],"top_k":3,
                               "seed":4,"stream":true,"stream_options":{"include_usage":true})");
   EXPECT_EQ(r.model, "m");
   EXPECT_EQ(r.inputs.at("max_tokens"), 7) << "the newer name wins";
@@ -45,7 +45,7 @@ TEST(ChatRequest, FoldsSeedsIntoTheCataloguesRange) {
 }
 
 TEST(ChatRequest, NullsAndNeutralValuesAskForNothing) {
-  const ChatRequest r =
+  const OpenAiRequest r =
       read(R"(,"tools":null,"n":1,"logprobs":false,"top_logprobs":0,"stop":null,"function_call":"none",
                               "max_tokens":null,"max_completion_tokens":null,"parallel_tool_calls":true)");
   EXPECT_EQ(r.inputs.size(), 1u) << "messages alone";

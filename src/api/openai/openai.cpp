@@ -3,6 +3,8 @@
 #include "api/models_search.h"
 #include "api/openai/chat_format.h"
 #include "api/openai/chat_request.h"
+#include "api/openai/completion_format.h"
+#include "api/openai/completion_request.h"
 #include "api/run_request.h"
 
 namespace glia::api {
@@ -11,19 +13,40 @@ namespace {
 /// When the catalogue's ids were put together; OpenAI's shape wants a time for each model.
 constexpr std::int64_t kCatalogueTime = 1763942400;  // 2025-11-24T00:00:00Z
 
-void chat(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const http::Request& request,
-          std::string_view account) {
-  const auto type = request.header("content-type").value_or("");
-  if (is_binary(type)) throw Error(ErrorCode::invalid_input, "the body must be JSON");
-  ChatRequest chat = read_chat_request(parse_object(request.body));
-  reply->set_model(printable(chat.model));
+/// Fills a call with what every OpenAI request has.
+TextCall text_call(const std::shared_ptr<Reply>& reply, std::string_view account, OpenAiRequest& body) {
+  reply->set_model(printable(body.model));
   TextCall call;
   call.request.account = account;
-  call.request.model = std::move(chat.model);
-  call.request.inputs = std::move(chat.inputs);
-  call.notes = std::move(chat.notes);
-  call.stream = chat.stream;
-  call.format = chat_format(reply->id(), context->clock().unix_ms() / 1000, chat.include_usage);
+  call.request.model = std::move(body.model);
+  call.request.inputs = std::move(body.inputs);
+  call.notes = std::move(body.notes);
+  call.stream = body.stream;
+  read_options(body.options, call.request, call.notes);
+  accept_content_forms(call.request.inputs);
+  return call;
+}
+
+json::object read_body(const http::Request& request) {
+  const auto type = request.header("content-type").value_or("");
+  if (is_binary(type)) throw Error(ErrorCode::invalid_input, "the body must be JSON");
+  return parse_object(request.body);
+}
+
+void chat(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const http::Request& request,
+          std::string_view account) {
+  OpenAiRequest body = read_chat_request(read_body(request));
+  TextCall call = text_call(reply, account, body);
+  call.format = chat_format(reply->id(), context->clock().unix_ms() / 1000, body.include_usage);
+  start_text_call(context, reply, std::move(call));
+}
+
+void completions(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply,
+                 const http::Request& request, std::string_view account) {
+  CompletionRequest body = read_completion_request(read_body(request));
+  TextCall call = text_call(reply, account, body);
+  call.format =
+      completion_format(reply->id(), context->clock().unix_ms() / 1000, body.include_usage, std::move(body.echo));
   start_text_call(context, reply, std::move(call));
 }
 
@@ -45,18 +68,25 @@ void one_model(const std::shared_ptr<Context>& context, const std::shared_ptr<Re
   reply->json(200, json::serialize(describe(*model)));
 }
 
-void need_method(const http::Request& request, const std::shared_ptr<Reply>& reply, std::string_view method) {
-  if (request.method == method || (method == "GET" && request.method == "HEAD")) return;
-  reply->add_header("allow", std::string(method));
-  throw Error(ErrorCode::method_not_allowed, request.method + " is not possible here, " + std::string(method) + " is");
+/// OpenAI refuses an id of the client's own that it could not log.
+void check_client_id(const http::Request& request) {
+  const auto id = request.header(kClientId);
+  if (id && !usable_client_id(*id)) {
+    throw Error(ErrorCode::invalid_input, std::string(kClientId) + ": at most 512 characters of ASCII are expected");
+  }
 }
 
 void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const http::Request& request,
            std::string_view account, std::string_view path) {
   constexpr std::string_view kModels = "models/";
+  check_client_id(request);
   if (path == "chat/completions") {
     need_method(request, reply, "POST");
     return chat(context, reply, request, account);
+  }
+  if (path == "completions") {
+    need_method(request, reply, "POST");
+    return completions(context, reply, request, account);
   }
   if (path == "models") {
     need_method(request, reply, "GET");
@@ -66,8 +96,8 @@ void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>
     need_method(request, reply, "GET");
     return one_model(context, reply, path.substr(kModels.size()));
   }
-  for (const std::string_view known : {"completions", "embeddings", "responses", "images/", "audio/", "files",
-                                       "batches", "moderations", "fine_tuning/"}) {
+  for (const std::string_view known :
+       {"embeddings", "responses", "images/", "audio/", "files", "batches", "moderations", "fine_tuning/"}) {
     if (path.starts_with(known)) throw Error(ErrorCode::not_served, "/v1/" + printable(path));
   }
   throw Error(ErrorCode::no_route, "/v1/" + printable(path) + " is not served by Glia");

@@ -2,18 +2,13 @@
 
 #include "api/envelope.h"
 #include "api/models_search.h"
-#include "api/native_format.h"
+#include "api/native_run.h"
+#include "api/rest/accounts.h"
 #include "api/rest/model_schema.h"
 #include "api/run_request.h"
 
 namespace glia::api {
 namespace {
-
-void need_method(const http::Request& request, const std::shared_ptr<Reply>& reply, std::string_view method) {
-  if (request.method == method || (method == "GET" && request.method == "HEAD")) return;
-  reply->add_header("allow", std::string(method));
-  throw Error(ErrorCode::method_not_allowed, request.method + " is not possible here, " + std::string(method) + " is");
-}
 
 void run(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const http::Request& request,
          std::string_view account, std::string_view model) {
@@ -24,14 +19,13 @@ void run(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& 
   TextCall call;
   call.request.account = account;
   call.request.model = model;
-  call.request.inputs = parse_object(request.body);
-  if (const auto* options = call.request.inputs.if_contains("options")) {
+  json::object inputs = parse_object(request.body);
+  if (const auto* options = inputs.if_contains("options")) {
     read_options(*options, call.request, call.notes);
-    call.request.inputs.erase("options");
+    inputs.erase("options");
   }
-  if (call.request.inputs.contains("requests")) throw Error(ErrorCode::not_served, "batch requests (requests)");
-  call.stream = wants_stream(call.request.inputs);
-  call.format = native_format(true);
+  if (inputs.contains("requests")) throw Error(ErrorCode::not_served, "batch requests (requests)");
+  read_native_inputs(*context, *reply, std::move(inputs), true, call);
   start_text_call(context, reply, std::move(call));
 }
 
@@ -50,7 +44,7 @@ void schema(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply
   reply->json(200, json::serialize(envelope(model_schema(context->catalog(), *model))));
 }
 
-/// Features of the API that this version does not serve, by the start of their path.
+/// Features of the API that this version does not serve, by the start of their path below the account.
 void refuse_feature(std::string_view rest) {
   struct Feature {
     std::string_view prefix, name;
@@ -58,7 +52,7 @@ void refuse_feature(std::string_view rest) {
   for (const Feature& f : {Feature{"ai/tomarkdown", "toMarkdown"}, Feature{"ai/finetunes", "LoRA finetunes"},
                            Feature{"ai/authors", "the list of authors"}, Feature{"ai/tasks", "the list of tasks"},
                            Feature{"vectorize/", "Vectorize"}, Feature{"autorag/", "AutoRAG (AI Search)"},
-                           Feature{"ai-gateway/", "AI Gateway"}}) {
+                           Feature{"ai-search/", "AI Search"}, Feature{"ai-gateway/", "AI Gateway"}}) {
     if (rest.starts_with(f.prefix)) throw Error(ErrorCode::not_served, f.name);
   }
 }
@@ -82,6 +76,7 @@ void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>
     }
     refuse_feature(rest);
   }
+  if (serve_accounts(context, reply, request)) return;
   throw Error(ErrorCode::no_route, printable(request.path) + " is not served by Glia");
 }
 

@@ -1,0 +1,21 @@
+#include "api/binding/rpc.h"
+
+#include "base/json.h"
+
+namespace glia::api {
+
+bool is_rpc_session(const http::Request& request) {
+  return !request.header("mf-url") && request.param("MF-Binding").has_value();
+}
+
+void refuse_rpc_session(const std::shared_ptr<Reply>& reply, const http::Request& request) {
+  const Error error(ErrorCode::not_served, "AI Search, AutoRAG, AI Gateway and web search by RPC; env.AI.run() is");
+  reply->set_quiet();
+  if (!http::wants_websocket(request)) throw error;
+  const auto socket = reply->accept_websocket(request, {});
+  socket->send_text(json::serialize(json::array{"abort", json::array{"error", "Error", error.message()}}));
+  socket->close(1000, {});
+  reply->end();
+}
+
+}  // namespace glia::api
