@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { filter_message } from "../src/adapters/wrangler.ts";
+import { TableOnce } from "../src/adapters/wrangler_table.ts";
 import { call_line, missing_lines, mode_label, style_for } from "../src/lines.ts";
 
 const plain = style_for({ isTTY: false }, {});
@@ -46,6 +47,31 @@ test("a call is one line", () => {
     call_line({ model: "@cf/a/x", status: "error", code: 5007, message: "No such model" }, plain),
     "[glia] @cf/a/x  5007: No such model",
   );
+});
+
+test("a table of bindings that says nothing new is not printed again", async () => {
+  const written: string[] = [];
+  const table = new TableOnce((message) => written.push(message));
+  const title = "Your Worker has access to the following bindings:\n";
+  const write = (...messages: string[]): void => {
+    for (const message of messages) if (!table.takes(message)) written.push(message);
+  };
+  write(title, "env.AI  AI  local\n", "\n");
+  await Promise.resolve();
+  write("a line\n", "\u2394 Connection status updated\n");
+  write(title, "env.AI  AI  local\n", "\n");
+  await Promise.resolve();
+  assert.deepEqual(written, [title, "env.AI  AI  local\n", "\n", "a line\n"]);
+  write("\u2394 Connection status updated\n", title, "env.AI  AI  local [connected]\n");
+  await Promise.resolve();
+  write("\u2394 Connection status updated\n", "a last line\n");
+  assert.deepEqual(written.slice(4), [
+    "\u2394 Connection status updated\n",
+    title,
+    "env.AI  AI  local [connected]\n",
+    "\u2394 Connection status updated\n",
+    "a last line\n",
+  ]);
 });
 
 test("missing weights are said, once for all their ids", () => {

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { ReadStream } from "node:tty";
 import { stripVTControlCharacters } from "node:util";
 import type { Handover } from "../handover.ts";
+import { TableOnce } from "./wrangler_table.ts";
 
 /** "AI bindings always access remote resources, and so may incur usage charges…", false here; and its older sister. */
 const kUntrueWarning =
@@ -38,10 +39,11 @@ export function filter_message(message: string, label: string): string {
 
 function filter_stream(stream: NodeJS.WriteStream, label: string): void {
   const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
+  const table = new TableOnce((message) => void write(message));
   stream.write = ((chunk: unknown, ...rest: unknown[]): boolean => {
-    if (typeof chunk !== "string" || !/env\.|WARNING|telemetry/.test(chunk)) return write(chunk, ...rest);
-    const kept = filter_message(chunk, label);
-    if (kept !== "") return write(kept, ...rest);
+    if (typeof chunk !== "string") return write(chunk, ...rest);
+    const kept = /env\.|WARNING|telemetry/.test(chunk) ? filter_message(chunk, label) : chunk;
+    if (kept !== "" && !table.takes(kept)) return write(kept, ...rest);
     const done = rest.find((argument) => typeof argument === "function") as (() => void) | undefined;
     if (done) process.nextTick(done);
     return true;
