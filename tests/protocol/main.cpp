@@ -19,7 +19,7 @@
 namespace glia::protocol {
 namespace {
 
-constexpr std::string_view kModel = "@cf/meta/llama-3.1-8b-instruct";
+constexpr std::string_view kModel = "@cf/meta/llama-3.1-8b-instruct-fp8";
 
 using Kept = std::map<std::string, std::string>;
 
