@@ -247,5 +247,35 @@ TEST(LoadMatrix, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(refused({good.view()}));
 }
 
+/// FP8's NaN would be 480 in the kernels: it is refused where the weights are packed.
+TEST(LoadMatrix, RefusesFp8ThatIsNotANumber) {
+  const auto device = make_cpu_device({});
+  for (const DType type : {DType::f8_g32, DType::f8_g128}) {
+    Weights w(type, 20, 256, 1);
+    const tensor::View view = w.view();
+    device->load_matrix({&view, 1});
+    w.bytes.back() = std::byte{0xFF};
+    EXPECT_THROW(device->load_matrix({&view, 1}), Error);
+  }
+}
+
+/// Rows that are made when they are read are packed as rows that are there.
+TEST(LoadMatrix, ReadsRowsThatAreMade) {
+  const auto device = make_cpu_device({});
+  const Weights w(DType::q4_1, 70, 256, 3);
+  const tensor::View made = tensor::slice_rows(w.view(), 1, 34, 2);
+  ASSERT_TRUE(made.source);
+  const auto matrix = device->load_matrix({&made, 1});
+  EXPECT_EQ(matrix->bytes(), (packed_bytes(made) + 4095) / 4096 * 4096);
+  const std::vector<std::int32_t> ids = {0, 15, 16, 33};
+  const Owned out(*device, 4, 256);
+  device->embed(out, *matrix, ids);
+  const std::vector<float> values = out.values();
+  for (std::size_t i = 0; i < ids.size(); i++) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(256 * i);
+    EXPECT_EQ(std::vector<float>(first, first + 256), w.row(1 + 2 * ids[i]));
+  }
+}
+
 }  // namespace
 }  // namespace glia::kernels
