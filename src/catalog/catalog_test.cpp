@@ -219,7 +219,8 @@ TEST(TextGenerationInput, ReadsMessages) {
   EXPECT_EQ(validate(R"({"messages":[{"role":"","content":"hi"}]})"), "messages[0].role: must not be empty");
   EXPECT_EQ(validate(R"({"messages":[{"role":"user","content":7}]})"),
             "messages[0].content: must be a string or an array of parts");
-  EXPECT_EQ(validate(R"({"messages":[{"role":"user"}]})"), "messages[0]: one of content, tool_calls and function_call is required");
+  EXPECT_EQ(validate(R"({"messages":[{"role":"user"}]})"),
+            "messages[0]: one of content, tool_calls and function_call is required");
   EXPECT_EQ(validate(R"({"messages":[{"role":"user","content":"a"},{"role":"user","content":[{"type":"video"}]}]})"),
             R"(messages[1].content[0].type: must be "text" or "image_url")");
   EXPECT_EQ(validate(R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})"),
