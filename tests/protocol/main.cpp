@@ -96,7 +96,7 @@ std::string run_case(const Case& c, const std::string& base, Kept& kept) {
 }
 
 struct FakeServer {
-  explicit FakeServer(std::uint16_t port = 0) {
+  explicit FakeServer(std::uint16_t port = 0, const std::string& version = "9.9.9") {
     api::Services services;
     services.runner = &runner;
     services.catalog = &catalog;
@@ -129,7 +129,7 @@ struct FakeServer {
       status.running = 1;
       return std::vector<engine::ModelStatus>{status};
     };
-    app = std::make_unique<api::App>(services, api::AppInfo{"9.9.9", "cpu fake", "tiny", "127.0.0.1"});
+    app = std::make_unique<api::App>(services, api::AppInfo{version, "cpu fake", "tiny", "127.0.0.1"});
     http::ServerOptions options;
     options.port = port;
     options.max_body_bytes = 1 << 20;
@@ -174,8 +174,8 @@ int run_all(std::string base, const std::string& filter) {
 }
 
 /// For trying clients by hand: serves until it is killed.
-int serve(const std::string& port) {
-  const FakeServer fake(static_cast<std::uint16_t>(std::stoul(port)));
+int serve(const std::string& port, const std::string& version) {
+  const FakeServer fake(static_cast<std::uint16_t>(std::stoul(port)), version);
   std::printf("a fake Runner answers at http://127.0.0.1:%d\n", fake.server->port());
   std::fflush(stdout);
   for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
@@ -192,7 +192,9 @@ int main(int argc, char** argv) {
   }
   while (base.ends_with('/')) base.pop_back();
   try {
-    if (argc == 3 && std::string_view(argv[1]) == "--serve") return glia::protocol::serve(argv[2]);
+    if ((argc == 3 || argc == 4) && std::string_view(argv[1]) == "--serve") {
+      return glia::protocol::serve(argv[2], argc == 4 ? argv[3] : "9.9.9");
+    }
     glia::log::configure(glia::log::Level::error, false);
     return glia::protocol::run_all(base, filter);
   } catch (const std::exception& e) {

@@ -1,7 +1,5 @@
 #include "api/binding/rpc.h"
 
-#include "base/json.h"
-
 namespace glia::api {
 
 bool is_rpc_session(const http::Request& request) {
@@ -13,8 +11,7 @@ void refuse_rpc_session(const std::shared_ptr<Reply>& reply, const http::Request
   reply->set_quiet();
   if (!http::wants_websocket(request)) throw error;
   const auto socket = reply->accept_websocket(request, {});
-  socket->send_text(json::serialize(json::array{"abort", json::array{"error", "Error", error.message()}}));
-  socket->close(1000, {});
+  socket->close(1000, error.message());
   reply->end();
 }
 

@@ -2,8 +2,9 @@
 // "experimental" gateway() and autorag(). Miniflare carries them over a WebSocket with the query MF-Binding, in
 // capnweb's JSON messages; Miniflare 4 opens it with every request, used or not.
 //
-// None of them is served: the session is ended at once with an error that names them, which every call on it then
-// throws, before or after. Source: capnweb 0.5 and 0.12 as bundled in miniflare 4 and 5 (message ["abort", error]).
+// None of them is served: the socket is closed at once with a reason that names them, which every call on it then
+// throws, before or after. (Its message "abort" would say the same, but capnweb 0.5 throws that as an object without a
+// text.) Source: capnweb 0.5 and 0.12 as bundled in miniflare 4 and 5.
 #pragma once
 
 #include <memory>
