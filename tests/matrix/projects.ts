@@ -53,8 +53,7 @@ const kCall = `
       return new Response(stream, { headers: { "content-type": "text/event-stream", "x-secret": String(env.SECRET) } });
     }`;
 const kEntryJs = `import worker from "./index";
-export * from "./index";
-
+CLASSES
 export default {
   ...worker,
   async fetch(request, env, ctx) {${kCall}
@@ -63,8 +62,7 @@ export default {
 };
 `;
 const kEntryTs = `import worker from "./index";
-export * from "./index";
-
+CLASSES
 const own = worker as unknown as ExportedHandler<Env>;
 
 export default {
@@ -85,7 +83,12 @@ export function make_from_template(installation: string, templates: string, name
   const config = fill(read(join(folder, "wrangler.jsonc")))
     .replace(/"main": "src\/index\.\w+"/, `"main": "${entry}"`)
     .replace("{", '{\n  "ai": { "binding": "AI" },');
-  const source = template.language === "js" ? kEntryJs : kEntryTs.replaceAll("Env>", `${template.env ?? "Env"}>`);
+  // By name: wrangler types looks for the classes of Durable Objects, and does not follow `export *`.
+  const own = read(join(folder, `src/index.${template.language}`));
+  const classes = [...own.matchAll(/^export class (\w+)/gm)].map(([, name]) => `export { ${name} } from "./index";\n`);
+  const source = (
+    template.language === "js" ? kEntryJs : kEntryTs.replaceAll("Env>", `${template.env ?? "Env"}>`)
+  ).replace("CLASSES", classes.join(""));
   write_files(folder, { "wrangler.jsonc": config, [entry]: source });
   const manifest = join(folder, "package.json");
   writeFileSync(manifest, existsSync(manifest) ? fill(read(manifest)) : '{"name": "from-template", "private": true}\n');
