@@ -1,4 +1,13 @@
-// For `require("glia-dev")`. Node's own require loads the module: a test runner's, as jest's, may not know how.
+// For `require("glia-dev")`. The module is loaded by Node itself: a test runner's own require, as jest's, may not know how.
 "use strict";
-const { createRequire } = process.getBuiltinModule("node:module");
-module.exports = createRequire(__filename)("./dist/index.js");
+const { pathToFileURL } = require("node:url");
+const vm = require("node:vm");
+
+const load = new vm.Script("(url) => import(url)", {
+  importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+}).runInThisContext();
+
+exports.createGlia = async (options) => {
+  const { createGlia } = await load(pathToFileURL(`${__dirname}/dist/index.js`).href);
+  return createGlia(options);
+};

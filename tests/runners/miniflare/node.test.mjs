@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { createGlia } from "glia-dev";
+import { Miniflare } from "miniflare";
+
+let glia, worker;
+before(async () => {
+  glia = await createGlia({ seed: 7 });
+  worker = new Miniflare({
+    modules: true,
+    script: readFileSync("../worker/index.mjs", "utf8"),
+    compatibilityDate: "2026-03-01",
+    ...glia.miniflareOptions(),
+  });
+});
+after(async () => {
+  await worker.dispose();
+  await glia.close();
+});
+
+const ask = async (path) => worker.dispatchFetch(`https://worker.test${path}`);
+
+test("a Worker's env.AI answers, equally each time, whole or streamed", async () => {
+  const first = await (await ask("/")).json();
+  assert.match(first.response, /\S/);
+  assert.deepEqual(await (await ask("/")).json(), first);
+  const events = await (await ask("/stream")).text();
+  const pieces = [...events.matchAll(/^data: (\{.*)$/gm)].map((match) => JSON.parse(match[1]).response);
+  assert.equal(pieces.join(""), first.response);
+  const usage = await glia.usage();
+  assert.equal(usage.count, 3);
+  assert.equal(usage.completionTokens, 3 * first.usage.completion_tokens);
+});
+
+test("and fails when it is to", async () => {
+  await glia.faults([{ fault: 3036 }]);
+  const refused = await ask("/");
+  assert.equal(refused.status, 502);
+  assert.match((await refused.json()).error, /^3036: You have used up your daily free allocation/);
+  await glia.faults([{ fault: "cut", afterTokens: 2 }]);
+  // Whether Miniflare's fetch reports the break or only ends: what came is no whole answer.
+  const text = await (await ask("/stream")).text().catch(() => "");
+  assert.doesNotMatch(text, /\[DONE\]/);
+});
