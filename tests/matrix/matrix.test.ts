@@ -59,6 +59,8 @@ function cell(fast: boolean, project: string, tool: string, run: () => Promise<n
     } catch (error) {
       rows.push({ project, with: tool, ms: undefined, result: "FAILED" });
       throw error;
+    } finally {
+      await world.end_all();
     }
   });
 }
@@ -66,9 +68,9 @@ function cell(fast: boolean, project: string, tool: string, run: () => Promise<n
 const kInstallations: Record<Installation, string> = { newest: "wrangler 4.164", oldest: "wrangler 4.86" };
 const kBoth = Object.entries(kInstallations) as Array<[Installation, string]>;
 
-function assert_quiet(run: Running): void {
+async function assert_quiet(run: Running): Promise<void> {
   assert.doesNotMatch(run.output, kNoise);
-  assert.match(run.output, /\[glia\] @cf\/meta\/llama-3\.2-1b-instruct ← SmolLM2-135M-Instruct \(stand-in\)/);
+  await run.says(/\[glia\] @cf\/meta\/llama-3\.2-1b-instruct ← SmolLM2-135M-Instruct \(stand-in\)/);
 }
 
 /** The two answers of /ai of a running project. */
@@ -101,7 +103,7 @@ describe("the packages", () => {
     const { text } = await read_stream(`http://127.0.0.1:${port}/ai`, run.started);
     assert.ok(text.length > 0);
     assert.match(run.output, /\[glia\] Fetching SmolLM2-135M-Instruct \(98 MB, once, Apache-2\.0\) from 127\.0\.0\.1/);
-    assert_quiet(run);
+    await assert_quiet(run);
     assert.ok(existsSync(join(world.home, ".local/share/glia/models/SmolLM2-135M-Instruct.Q4_1.gguf")));
     await run.end();
     assert.doesNotMatch(read(join(folder, "package-lock.json")), new RegExp(kRoot));
@@ -123,7 +125,7 @@ describe("templates of create-cloudflare", () => {
         const base = `http://127.0.0.1:${await run.port(kReady)}`;
         const first_ms = await assert_answers(base, run);
         assert.match(await (await fetch(`${base}${template.own_path}`)).text(), template.own_answer);
-        assert_quiet(run);
+        await assert_quiet(run);
         assert.equal(run.output.match(/env\.AI +AI +local \(glia, /g)?.length, 1, "the table of bindings, once");
         await run.end();
         if (template.language === "ts") assert_types(folder, template.env);
@@ -175,7 +177,7 @@ describe("configurations", () => {
           const first_ms = await assert_answers(base, run);
           const secret = (await fetch(`${base}/ai`)).headers.get("x-secret");
           assert.equal(secret, "of staging", ".dev.vars.staging is honoured");
-          assert_quiet(run);
+          await assert_quiet(run);
           await run.end();
           return first_ms;
         });
@@ -200,7 +202,7 @@ describe("two Workers in a pnpm workspace, one bound to the other", () => {
       const first_ms = await assert_answers(base, run);
       assert.equal(await (await fetch(`${base}/back/`)).text(), "back");
       await read_stream(`${base}/back/ai`, run.started);
-      assert_quiet(run);
+      await assert_quiet(run);
       await run.end();
       return first_ms;
     });
@@ -213,8 +215,8 @@ describe("two Workers in a pnpm workspace, one bound to the other", () => {
       const base = `http://127.0.0.1:${await front.port(kReady)}`;
       const first_ms = await assert_answers(base, front);
       await read_stream(`${base}/back/ai`, front.started);
-      assert_quiet(front);
-      assert_quiet(back);
+      await assert_quiet(front);
+      await assert_quiet(back);
       await front.end();
       await back.end();
       return first_ms;
@@ -274,7 +276,7 @@ describe("other tools than wrangler dev", () => {
     await run.says(new RegExp(`Local: .*${port}`));
     const first_ms = await assert_answers(`http://127.0.0.1:${port}`, run);
     assert.match(await (await fetch(`http://127.0.0.1:${port}/`)).text(), /with Vite/);
-    assert_quiet(run);
+    await assert_quiet(run);
     await run.end();
     return first_ms;
   });
@@ -309,7 +311,7 @@ describe("a newer Node", () => {
       );
       const run = await world.glia_dev(folder, ["--port", "0"], { node: "node24" });
       const first_ms = await assert_answers(`http://127.0.0.1:${await run.port(kReady)}`, run);
-      assert_quiet(run);
+      await assert_quiet(run);
       await run.end();
       return first_ms;
     });

@@ -87,8 +87,15 @@ export class World {
   async close(): Promise<void> {
     this.#weights.close();
     this.#weights.closeAllConnections();
-    for (const run of this.#running) await run.end();
+    await this.end_all();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Ends what still runs: all are told first, for one may hold the Glia of another. */
+  async end_all(): Promise<void> {
+    const running = this.#running.splice(0);
+    for (const run of running) run.stop();
+    for (const run of running) await run.end();
   }
 
   environment(more: NodeJS.ProcessEnv = {}, node: "node" | "node24" = "node"): NodeJS.ProcessEnv {
@@ -213,11 +220,14 @@ export class Running {
     });
   }
 
+  stop(): void {
+    if (this.#process.exitCode !== null) return;
+    for (const line of left_running(this.#mark))
+      if (/bin\/glia-dev/.test(line)) process.kill(Number.parseInt(line, 10), "SIGTERM");
+  }
+
   async end(): Promise<void> {
-    if (this.#process.exitCode === null) {
-      for (const line of left_running(this.#mark))
-        if (/bin\/glia-dev/.test(line)) process.kill(Number.parseInt(line, 10), "SIGTERM");
-    }
+    this.stop();
     await this.exited;
     await nothing_left(this.#mark, 10_000);
   }
