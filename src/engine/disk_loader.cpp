@@ -134,13 +134,17 @@ class DiskLoader final : public ModelLoader {
     return spare_ ? std::move(spare_) : make_device();
   }
 
+  static void take_template(LoadedModel& loaded, std::string_view source, const std::optional<std::string>& for_tools) {
+    loaded.chat_template = std::make_unique<text::ChatTemplate>(source, loaded.tokenizer->bos_text(),
+                                                                loaded.tokenizer->eos_text(), for_tools.value_or(""));
+  }
+
   static void load_gguf(LoadedModel& loaded, const fs::path& path) {
     const formats::GgufFile file = formats::GgufFile::open(path);
     loaded.name = model_name(path, file.find_string("general.name"));
     loaded.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::from_gguf(file));
     if (const auto source = file.find_string("tokenizer.chat_template")) {
-      loaded.chat_template =
-          std::make_unique<text::ChatTemplate>(*source, loaded.tokenizer->bos_text(), loaded.tokenizer->eos_text());
+      take_template(loaded, *source, text::tool_use_template_of(file));
     }
     loaded.model = models::load_language_model(file, *loaded.device);
     file.drop_pages();
@@ -155,8 +159,8 @@ class DiskLoader final : public ModelLoader {
     loaded.tokenizer = std::make_unique<text::Tokenizer>(
         text::Tokenizer::from_json(*tokenizer, config ? std::string_view(*config) : std::string_view{}));
     if (const auto source = folder_template(folder, parse_object(config))) {
-      loaded.chat_template =
-          std::make_unique<text::ChatTemplate>(*source, loaded.tokenizer->bos_text(), loaded.tokenizer->eos_text());
+      const bool in_config = config && !folder.text_file("chat_template.jinja");
+      take_template(loaded, *source, in_config ? text::tool_use_template_of(*config) : std::nullopt);
     }
     loaded.model = models::load_language_model(folder, *loaded.device);
     folder.drop_pages();

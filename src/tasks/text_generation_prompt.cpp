@@ -25,6 +25,8 @@ std::string rendered(const TextGenerationInput& input, const engine::ChatModel& 
   text::ChatTemplateInput in;
   in.messages_json = messages;
   in.now_unix_s = now_unix_s;
+  // Who writes <|im_end|> into a message means the ten characters; a raw prompt means the token.
+  in.literal_for = &model.tokenizer();
   return chat->render(in);
 }
 
@@ -43,7 +45,7 @@ Prompt build_prompt(const TextGenerationInput& input, const engine::ChatModel& m
   const auto& bos = tokenizer.bos_text();
   const bool has_bos = !bos.empty() && std::string_view(text).starts_with(bos);
   Prompt prompt;
-  prompt.tokens = tokenizer.encode(text, raw && !has_bos);
+  prompt.tokens = raw ? tokenizer.encode(text, !has_bos) : tokenizer.encode_prompt(text);
   if (prompt.tokens.empty()) throw Error(ErrorCode::invalid_input, "the prompt is empty");
 
   const auto tokens = static_cast<std::int64_t>(prompt.tokens.size());

@@ -18,17 +18,25 @@ class GgufFile;
 
 namespace glia::text {
 
+class Tokenizer;
+
 struct ChatTemplateInput {
   std::string_view messages_json;    ///< array of {role, content, …}, passed to the template as it is
   std::string_view tools_json = {};  ///< array, or empty: the template sees `tools` undefined/none
   bool add_generation_prompt = true;
   std::int64_t now_unix_s = 0;       ///< for strftime_now
   std::string_view extra_json = {};  ///< object of further variables, or empty
+  /// If set: a special token of this tokenizer that a message or a tool spells (`<|im_end|>` in a question) stays text.
+  /// The prompt then has marks (kLiteralMark) and is for Tokenizer::encode_prompt. Else as transformers: it becomes the
+  /// token.
+  const Tokenizer* literal_for = nullptr;
 };
 
 class ChatTemplate {
  public:
-  ChatTemplate(std::string_view source, std::string_view bos_token, std::string_view eos_token);
+  /// `tool_use_source`, unless empty, is rendered instead where there are tools (some families publish two).
+  ChatTemplate(std::string_view source, std::string_view bos_token, std::string_view eos_token,
+               std::string_view tool_use_source = {});
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
@@ -45,5 +53,8 @@ std::optional<std::string> chat_template_of(const formats::GgufFile& file);
 /// The template in a tokenizer_config.json; of several, the one named "default". A chat_template.jinja beside it, where
 /// a model has one, comes first and is the template as it is. Errors: glia::Error(invalid_input) for bad JSON.
 std::optional<std::string> chat_template_of(std::string_view tokenizer_config_json);
+/// The template for tools where a model publishes one by the name "tool_use" beside its default.
+std::optional<std::string> tool_use_template_of(const formats::GgufFile& file);
+std::optional<std::string> tool_use_template_of(std::string_view tokenizer_config_json);
 
 }  // namespace glia::text

@@ -141,6 +141,16 @@ TEST(ChatTemplate, IsFoundInATokenizerConfig) {
   EXPECT_THROW(chat_template_of("{"), Error);
 }
 
+TEST(ChatTemplate, ForToolsIsTakenWhereThereAreTools) {
+  const std::string config = R"({"chat_template": [{"name": "tool_use", "template": "with {{ tools | length }}"},
+                                                   {"name": "default", "template": "without"}]})";
+  EXPECT_EQ(tool_use_template_of(config), "with {{ tools | length }}");
+  EXPECT_EQ(tool_use_template_of(R"({"chat_template": "x"})"), std::nullopt);
+  const ChatTemplate chat(*chat_template_of(config), "", "", *tool_use_template_of(config));
+  EXPECT_EQ(chat.render({.messages_json = "[]"}), "without");
+  EXPECT_EQ(chat.render({.messages_json = "[]", .tools_json = "[1, 2]"}), "with 2");
+}
+
 TEST(ChatTemplate, ThatDoesNotParseIsUnavailable) {
   for (const std::string source : {"{% if %}", "{{", "{% for x in y %}", "{{ 1 + }}", "\xff"}) {
     try {

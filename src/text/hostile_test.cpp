@@ -101,7 +101,7 @@ TEST(HostileVocab, IsRefusedByNameOfWhatIsWrong) {
   EXPECT_EQ(v.refusal(), "the score of token 4 is not a number");
   v.scores = {0, 0, 0, 0, 0};
   v.tokens[4] = std::string(100000, 'a');
-  EXPECT_EQ(v.refusal(), "the vocabulary's tokens are too long");
+  EXPECT_EQ(v.refusal(), "token 4 of 100000 bytes is too long");
 }
 
 TEST(HostileVocab, WithoutMergesOrByteTokensStillAnswers) {
@@ -164,6 +164,62 @@ TEST(HostileJson, IsRefused) {
     EXPECT_THROW(Tokenizer::from_json(text), Error) << text.substr(0, 300);
   }
   EXPECT_THROW(Tokenizer::from_json(read_golden("text_tokenizers/wordpiece/tokenizer.json"), "{"), Error);
+}
+
+/// A tokenizer.json of a few letters with this normalizer, pre-tokenizer, decoder and model.
+std::string json_with(const std::string& normalizer, const std::string& pre_tokenizer, const std::string& decoder,
+                      const std::string& model = R"({"type":"WordLevel","unk_token":"?","vocab":{"?":0,"a":1}})") {
+  return R"({"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"post_processor":null,"normalizer":)" +
+         normalizer + R"(,"pre_tokenizer":)" + pre_tokenizer + R"(,"decoder":)" + decoder + R"(,"model":)" + model +
+         "}";
+}
+
+std::string refusal_of(const std::string& json) {
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    Tokenizer::from_json(json);
+    return "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::model_unavailable) << error.detail();
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+    return error.detail();
+  }
+}
+
+TEST(HostileJson, PatternsThatNeverEndAreRefused) {
+  const std::string slow = "the tokenizer takes too long over a short text";
+  for (const std::string pattern : {R"((a+)+$)", R"(([a-zA-Z]+)*\\1x)", R"((.*)(.*)(.*)(.*)(.*)(.*)x)"}) {
+    const std::string split =
+        R"({"type":"Split","pattern":{"Regex":")" + pattern + R"("},"behavior":"Isolated","invert":false})";
+    EXPECT_EQ(refusal_of(json_with("null", split, "null")), slow) << pattern;
+  }
+  const std::string replace = R"({"type":"Replace","pattern":{"Regex":"(a|a)*b"},"content":"x"})";
+  EXPECT_EQ(refusal_of(json_with(replace, "null", "null")), slow);
+}
+
+TEST(HostileJson, PipelinesThatFillTheMemoryAreRefused) {
+  std::string steps;
+  for (int i = 0; i < 12; i++) {
+    steps += std::string(i == 0 ? "" : ",") + R"({"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaaaa"})";
+  }
+  const std::string normalizer = R"({"type":"Sequence","normalizers":[)" + steps + "]}";
+  EXPECT_EQ(refusal_of(json_with(normalizer, "null", "null")), "the pipeline makes too much of a text");
+  const std::string decoder = R"({"type":"Sequence","decoders":[)" + steps + "]}";
+  EXPECT_EQ(refusal_of(json_with("null", "null", decoder)), "the pipeline makes too much of a text");
+}
+
+TEST(HostileJson, ModelsThatHangOrDifferAreRefused) {
+  EXPECT_EQ(refusal_of(json_with("null", "null", "null",
+                                 R"({"type":"WordPiece","unk_token":"?","continuing_subword_prefix":"##",)"
+                                 R"("max_input_chars_per_word":1000000000,"vocab":{"?":0}})")),
+            "words of 1000000000 characters are too long");
+  EXPECT_EQ(refusal_of(json_with("null", "null", "null",
+                                 R"({"type":"BPE","dropout":0.5,"unk_token":null,"vocab":{"a":0},"merges":[]})")),
+            "a tokenizer with dropout gives other ids each time");
+  EXPECT_EQ(refusal_of(json_with(
+                "null", "null", "null",
+                R"({"type":"WordLevel","unk_token":"?","vocab":{"?":0,")" + std::string(2000, 'a') + R"(":1}})")),
+            "a token of 2000 bytes is too long");
 }
 
 TEST(HostileText, OneMebibyteIsQuickWhateverItIs) {

@@ -11,6 +11,15 @@
 
 #include "base/error.h"
 
+namespace glia::text {
+
+class Tokenizer;
+
+/// The tokenizer behind a Tokenizer, for what else is done in Rust.
+const GliaTokenizer* rust_handle(const Tokenizer& tokenizer);
+
+}  // namespace glia::text
+
 namespace glia::text::rust {
 
 inline GliaBytes bytes(std::string_view text) { return {text.data(), text.size()}; }

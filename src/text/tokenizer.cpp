@@ -49,6 +49,10 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool add_spec
       rust::call<GliaIds>(glia_tokenizer_encode, impl_->handle.get(), rust::bytes(text), std::int32_t{add_special}));
 }
 
+std::vector<std::int32_t> Tokenizer::encode_prompt(std::string_view text) const {
+  return rust::take(rust::call<GliaIds>(glia_tokenizer_encode_prompt, impl_->handle.get(), rust::bytes(text)));
+}
+
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
   return rust::take(rust::call<GliaText>(glia_tokenizer_decode, impl_->handle.get(), ids.data(), ids.size(),
                                          std::int32_t{skip_special}));
@@ -69,6 +73,8 @@ std::string Tokenizer::token_text(std::int32_t id) const {
   return rust::take(rust::call<GliaText>(glia_tokenizer_token_text, impl_->handle.get(), id));
 }
 
+const GliaTokenizer* rust_handle(const Tokenizer& tokenizer) { return tokenizer.impl().handle.get(); }
+
 struct StreamDecoder::Impl {
   rust::Owned<GliaStream> handle;
 };
@@ -76,7 +82,7 @@ struct StreamDecoder::Impl {
 // The tokenizer's handle is reached through its Impl, which only this file knows.
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
     : impl_(std::make_unique<Impl>(Impl{rust::Owned<GliaStream>(
-          rust::call<GliaStream*>(glia_stream_new, tokenizer.impl().handle.get(), std::int32_t{skip_special}))})) {}
+          rust::call<GliaStream*>(glia_stream_new, rust_handle(tokenizer), std::int32_t{skip_special}))})) {}
 StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
 StreamDecoder::~StreamDecoder() = default;
 

@@ -16,6 +16,9 @@
 
 namespace glia::text {
 
+/// Stands in a rendered prompt between the characters of a special token that is meant as text: U+FDD0, a noncharacter.
+inline constexpr std::string_view kLiteralMark = "\xEF\xB7\x90";
+
 class Tokenizer {
  public:
   /// The content of a tokenizer.json, and of its tokenizer_config.json where there is one (special tokens).
@@ -29,6 +32,9 @@ class Tokenizer {
   /// `add_special`: BOS/EOS as the tokenizer's post-processor adds them. Special tokens written in `text` are always
   /// recognised (a rendered chat template needs it).
   std::vector<std::int32_t> encode(std::string_view text, bool add_special) const;
+  /// A prompt as ChatTemplate::render makes it with `literal_for`: special tokens that the template writes are
+  /// recognised, those that messages spell stay text. Of any other prompt the same as encode(text, false).
+  std::vector<std::int32_t> encode_prompt(std::string_view text) const;
   /// All at once. Bytes that do not form UTF-8 become U+FFFD.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special) const;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Once};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::gguf::{self, Vocab};
+use crate::limits;
 use crate::stream::Stream;
 use crate::template::{Input, Template};
 use crate::tokenizer::{Tokenizer, MAX_TOKENS};
@@ -103,10 +104,22 @@ impl From<Vec<i32>> for GliaIds {
     }
 }
 
-/// Panics are answers here, not lines on stderr that could show a piece of a prompt.
-fn silence_panics() {
+/// Steps back that a regular expression may take in one search: more than a text of MAX_TEXT bytes needs, and less than
+/// a second.
+const MAX_RETRIES: std::ffi::c_ulong = 50_000_000;
+
+/// Once: panics are answers here, not lines on stderr that could show a piece of a prompt; and no pattern of a tokenizer
+/// may search forever.
+fn prepare() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| panic::set_hook(Box::new(|_| {})));
+    ONCE.call_once(|| {
+        panic::set_hook(Box::new(|_| {}));
+        // SAFETY: plain numbers of the library, set before any search.
+        unsafe {
+            onig_sys::onig_set_retry_limit_in_match(MAX_RETRIES);
+            onig_sys::onig_set_retry_limit_in_search(MAX_RETRIES);
+        }
+    });
 }
 
 /// Runs `work`, writes its value to `out` or its failure to `error`, and never lets a panic through.
@@ -114,9 +127,13 @@ fn silence_panics() {
 /// # Safety
 /// `out` may be written; `error` may be written or is null.
 unsafe fn guard<T>(out: *mut T, error: *mut GliaText, work: impl FnOnce() -> Result<T>) -> i32 {
-    silence_panics();
-    let result = panic::catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::internal("the text library stopped at a fault of its own")));
+    prepare();
+    let result = panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(match limits::gave_up(panic.as_ref()) {
+            true => Failure::input("a pattern of the tokenizer takes too long over the text"),
+            false => Failure::internal("the text library stopped at a fault of its own"),
+        })
+    });
     match result {
         Ok(value) => {
             unsafe { out.write(value) };
@@ -254,6 +271,25 @@ pub unsafe extern "C" fn glia_tokenizer_encode(
         guard(out, error, || {
             let text = text.text("the text", Failure::input)?;
             (*tokenizer).0.encode(text, add_special != 0).map(GliaIds::from)
+        })
+    }
+}
+
+/// A prompt, rendered with `literal`, to ids.
+///
+/// # Safety
+/// See the header.
+#[no_mangle]
+pub unsafe extern "C" fn glia_tokenizer_encode_prompt(
+    tokenizer: *const GliaTokenizer,
+    text: GliaBytes,
+    out: *mut GliaIds,
+    error: *mut GliaText,
+) -> i32 {
+    unsafe {
+        guard(out, error, || {
+            let text = text.text("the prompt", Failure::input)?;
+            (*tokenizer).0.encode_prompt(text).map(GliaIds::from)
         })
     }
 }
@@ -449,6 +485,7 @@ pub unsafe extern "C" fn glia_template_render(
     extra_json: GliaBytes,
     add_generation_prompt: i32,
     now_unix_s: i64,
+    literal: *const GliaTokenizer,
     out: *mut GliaText,
     error: *mut GliaText,
 ) -> i32 {
@@ -460,6 +497,7 @@ pub unsafe extern "C" fn glia_template_render(
                 extra: extra_json.text("variables", Failure::input)?,
                 add_generation_prompt: add_generation_prompt != 0,
                 now_unix_s,
+                literal: literal.as_ref().map(|tokenizer| &*tokenizer.0),
             };
             (*chat_template).0.render(&input).map(GliaText::from)
         })

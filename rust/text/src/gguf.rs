@@ -9,6 +9,7 @@ use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWra
 
 use crate::failure::{Failure, Result};
 use crate::gguf_models::{self, Parts};
+use crate::limits::MAX_TOKEN;
 use crate::tokenizer::{Tokenizer, END_TEXTS, MAX_TOKENS};
 
 /// The types of a token, as the GGUF specification numbers them.
@@ -70,6 +71,9 @@ impl Vocab<'_> {
         }
         if n > MAX_TOKENS as usize {
             return Err(Failure::unusable(format!("the vocabulary has {n} tokens, more than {MAX_TOKENS}")));
+        }
+        if let Some(id) = self.tokens.iter().position(|token| token.len() > MAX_TOKEN) {
+            return Err(Failure::unusable(format!("token {id} of {} bytes is too long", self.tokens[id].len())));
         }
         for (name, size) in [("scores", self.scores.len()), ("types", self.types.len())] {
             if size != 0 && size != n {

@@ -195,8 +195,6 @@ pub(crate) fn unigram(vocab: &Vocab) -> Result<Parts> {
 /// The merges that SentencePiece's scores stand for: every way to build a piece of two others, best score first; of
 /// equal scores the longer left side, then the longer right side, then vocabulary order (as transformers converts).
 fn merges_from_scores(vocab: &Vocab, map: &AHashMap<String, u32>) -> Result<Vec<(String, String)>> {
-    const MAX_WORK: u64 = 1 << 32;
-    let mut work = 0u64;
     let mut found: Vec<(f64, u32, u32)> = Vec::new();
     for (id, piece) in vocab.tokens.iter().enumerate() {
         if !matches!(vocab.kind(id), token_type::NORMAL | token_type::USER_DEFINED) {
@@ -205,10 +203,6 @@ fn merges_from_scores(vocab: &Vocab, map: &AHashMap<String, u32>) -> Result<Vec<
         let score = vocab.scores[id];
         if score.is_nan() {
             return Err(Failure::unusable(format!("the score of token {id} is not a number")));
-        }
-        work = work.saturating_add((piece.len() as u64).saturating_mul(piece.len() as u64));
-        if work > MAX_WORK {
-            return Err(Failure::unusable("the vocabulary's tokens are too long"));
         }
         let first = found.len();
         for (at, _) in piece.char_indices().skip(1) {

@@ -7,6 +7,8 @@ pub mod failure;
 pub mod ffi;
 pub mod gguf;
 mod gguf_models;
+mod limits;
+mod literal;
 mod methods;
 pub mod pre;
 mod program;

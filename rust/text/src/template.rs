@@ -1,6 +1,7 @@
 //! Chat templates, rendered as transformers renders them: Jinja with trim_blocks and lstrip_blocks, loop controls, the
 //! `generation` block, an immutable sandbox, and Python's way to print values.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use minijinja::machinery;
@@ -10,6 +11,7 @@ use crate::engine::{environment, Raised, MAX_OUTPUT};
 use crate::failure::{Failure, Result};
 use crate::program::{add_guards, Program};
 use crate::strftime::strftime;
+use crate::tokenizer::Tokenizer;
 
 /// Steps that every rendering may take; one step also pays for 64 bytes of data made on the way.
 const BASE_FUEL: u64 = 4_000_000;
@@ -27,7 +29,7 @@ pub struct Template {
 }
 
 /// What a rendering gets.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Input<'a> {
     /// A JSON array of messages.
     pub messages: &'a str,
@@ -39,6 +41,8 @@ pub struct Input<'a> {
     pub add_generation_prompt: bool,
     /// For `strftime_now`.
     pub now_unix_s: i64,
+    /// Marks the special tokens that messages and tools spell as text (see `literal`).
+    pub literal: Option<&'a Tokenizer>,
 }
 
 impl Template {
@@ -82,8 +86,14 @@ impl Template {
                 variables.push((name.to_owned(), Value::from(text.as_str())));
             }
         }
-        variables.push(("messages".into(), messages(input.messages)?));
-        let tools = if input.tools.is_empty() { Value::from(()) } else { json("tools", input.tools)?.into() };
+        variables.push(("messages".into(), messages(input.messages, input.literal)?));
+        let tools = if input.tools.is_empty() {
+            Value::from(())
+        } else {
+            let mut tools = json("tools", input.tools)?;
+            mark(&mut tools.0, input.literal);
+            tools.into()
+        };
         variables.push(("tools".into(), tools));
         variables.push(("documents".into(), Value::from(())));
         variables.push(("add_generation_prompt".into(), Value::from(input.add_generation_prompt)));
@@ -152,9 +162,26 @@ impl From<Json> for Value {
     }
 }
 
+/// Marks the special tokens in all texts of a document. Keys are the names of fields.
+fn mark(value: &mut serde_json::Value, literal: Option<&Tokenizer>) {
+    let Some(tokenizer) = literal else {
+        return;
+    };
+    match value {
+        serde_json::Value::String(text) => {
+            if let Cow::Owned(marked) = tokenizer.literal(text) {
+                *text = marked;
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mark(item, literal)),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| mark(field, literal)),
+        _ => {}
+    }
+}
+
 /// The messages as transformers hands them on: keys that are null are absent, and reasoning is found under each of the
 /// names that templates read.
-fn messages(text: &str) -> Result<Value> {
+fn messages(text: &str, literal: Option<&Tokenizer>) -> Result<Value> {
     const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
     let serde_json::Value::Array(list) = json("messages", text)?.0 else {
         return Err(Failure::input("messages: not a JSON array"));
@@ -171,7 +198,9 @@ fn messages(text: &str) -> Result<Value> {
             }
             message.insert("reasoning_content".into(), reasoning);
         }
-        out.push(Value::from(Json(serde_json::Value::Object(message))));
+        let mut message = serde_json::Value::Object(message);
+        mark(&mut message, literal);
+        out.push(Value::from(Json(message)));
     }
     Ok(Value::from(out))
 }

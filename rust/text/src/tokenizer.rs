@@ -1,9 +1,14 @@
 //! A tokenizer with what a model needs to know of it: special texts, the ids that end generation.
 
-use serde_json::Value;
-use tokenizers::AddedToken;
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use serde_json::{json, Value};
+use tokenizers::{AddedToken, NormalizerWrapper};
 
 use crate::failure::{Failure, Result};
+use crate::limits::{self, Growth, MAX_GROWN, MAX_TOKEN};
+use crate::literal::{Marker, MARK};
 
 /// Most tokens that a vocabulary may have, and one more than its largest id.
 pub const MAX_TOKENS: u32 = 1 << 24;
@@ -44,6 +49,10 @@ pub struct Tokenizer {
     eos: String,
     /// Tokens before which all text so far is looked at again, each time.
     costly: Vec<String>,
+    growth: Growth,
+    marker: Marker,
+    /// The same tokenizer for marked texts (see `literal`), made when the first one comes.
+    unmarking: OnceLock<Option<Box<tokenizers::Tokenizer>>>,
 }
 
 impl Tokenizer {
@@ -58,6 +67,12 @@ impl Tokenizer {
     ) -> Result<Tokenizer> {
         inner.with_truncation(None).map_err(|e| Failure::unusable(e.to_string()))?;
         inner.with_padding(None);
+        limits::check_model(inner.get_model())?;
+        let growth = limits::growth(inner.get_normalizer(), inner.get_decoder())?;
+        limits::probe(&inner)?;
+        let specials = inner.get_added_vocabulary().get_added_tokens_decoder().values();
+        let specials = specials.filter(|token| token.special).map(|token| token.content.clone()).collect();
+        let marker = Marker::new(specials)?;
         let costly = inner
             .get_added_vocabulary()
             .get_added_tokens_decoder()
@@ -65,7 +80,8 @@ impl Tokenizer {
             .filter(|token| (token.lstrip || token.single_word) && !token.content.is_empty())
             .map(|token| token.content.clone())
             .collect();
-        Ok(Tokenizer { inner, vocab_size, end_tokens, bos, eos, costly })
+        let unmarking = OnceLock::new();
+        Ok(Tokenizer { inner, vocab_size, end_tokens, bos, eos, costly, growth, marker, unmarking })
     }
 
     /// From the contents of tokenizer.json and, unless empty, of tokenizer_config.json.
@@ -83,6 +99,9 @@ impl Tokenizer {
         let vocab = inner.get_vocab(true);
         if vocab.is_empty() {
             return Err(Failure::unusable("the vocabulary is empty"));
+        }
+        if let Some(long) = vocab.keys().map(String::len).find(|size| *size > MAX_TOKEN) {
+            return Err(Failure::unusable(format!("a token of {long} bytes is too long")));
         }
         let last = vocab.values().copied().max().unwrap_or(0);
         if last >= MAX_TOKENS {
@@ -104,16 +123,52 @@ impl Tokenizer {
 
     /// Ids of a text. Special tokens written in it are recognised.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<i32>> {
-        if text.len() > MAX_TEXT {
-            return Err(Failure::input(format!("a text of {} bytes is longer than {MAX_TEXT}", text.len())));
+        self.encode_by(&self.inner, text, add_special)
+    }
+
+    /// Ids of a prompt whose messages went through `literal`.
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<i32>> {
+        if !text.contains(MARK) {
+            return self.encode(text, false);
+        }
+        match self.unmarking.get_or_init(|| self.make_unmarking().ok().map(Box::new)) {
+            Some(unmarking) => self.encode_by(unmarking, text, false),
+            None => Err(Failure::internal("no tokenizer for marked texts")),
+        }
+    }
+
+    /// A text of a message with the special tokens that it spells marked as text.
+    pub fn literal<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.marker.mark(text)
+    }
+
+    fn make_unmarking(&self) -> Result<tokenizers::Tokenizer> {
+        let wrong = |e: &dyn std::fmt::Display| Failure::internal(format!("marked texts: {e}"));
+        let mut inner = self.inner.clone();
+        let unmark = json!({"type": "Replace", "pattern": {"String": MARK.to_string()}, "content": ""});
+        let unmark: NormalizerWrapper = serde_json::from_value(unmark).map_err(|e| wrong(&e))?;
+        let steps = std::iter::once(unmark).chain(inner.get_normalizer().cloned()).collect();
+        let steps = tokenizers::normalizers::Sequence::new(steps);
+        inner.with_normalizer(Some(steps)).map_err(|e| wrong(&e))?;
+        // Special tokens are looked for while the marks are still there.
+        let tokens = inner.get_added_vocabulary().get_added_tokens_decoder().values();
+        let late =
+            tokens.filter(|token| token.special && token.normalized).map(|token| token.clone().normalized(false));
+        let late: Vec<AddedToken> = late.collect();
+        inner.add_tokens(late).map_err(|e| wrong(&e))?;
+        Ok(inner)
+    }
+
+    fn encode_by(&self, inner: &tokenizers::Tokenizer, text: &str, add_special: bool) -> Result<Vec<i32>> {
+        if text.len() > MAX_TEXT || (text.len() as u64).saturating_mul(self.growth.encode) > MAX_GROWN {
+            return Err(Failure::input(format!("a text of {} bytes is too long", text.len())));
         }
         for token in &self.costly {
             if text.matches(token.as_str()).count().saturating_mul(text.len()) > MAX_LOOKING_BACK {
                 return Err(Failure::input(format!("the text has '{token}' too many times")));
             }
         }
-        let encoding = self
-            .inner
+        let encoding = inner
             .encode_fast(text, add_special)
             .map_err(|e| Failure::input(format!("the text cannot be encoded: {e}")))?;
         Ok(encoding.get_ids().iter().map(|id| *id as i32).collect())
@@ -123,6 +178,14 @@ impl Tokenizer {
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
         if ids.is_empty() {
             return Ok(String::new());
+        }
+        if (ids.len() as u64).saturating_mul(self.growth.decode) > MAX_GROWN / MAX_TOKEN as u64 {
+            // Many ids; what they come to is seldom anywhere near what it could.
+            let bytes: u64 =
+                ids.iter().map(|id| self.inner.id_to_token(*id).map_or(0, |token| token.len() as u64)).sum();
+            if bytes.saturating_mul(self.growth.decode) > MAX_GROWN {
+                return Err(Failure::input(format!("{} ids are too many to decode", ids.len())));
+            }
         }
         self.inner.decode(ids, skip_special).map_err(|e| Failure::internal(format!("decoding: {e}")))
     }
