@@ -170,6 +170,7 @@ void enrol(const Context& context, const std::shared_ptr<Reply>& reply, TextCall
   call.request.plan = call.session->plan;
   call.request.rate_limits = call.session->rate_limits;
   if (!call.session->rehearsal) return;
+  call.request.prefix_cache = !call.session->rehearsal->seeded();
   const auto* entry = context.catalog().find(call.request.model);
   if (entry != nullptr && entry->task == kSeededTask) {
     call.session->rehearsal->seed(entry->id, call.request.inputs);

@@ -37,14 +37,18 @@ struct Sampling {
   std::optional<std::uint64_t> seed = {};  ///< none: a fresh one each time
 };
 
+/// Off: nothing is found and nothing is left. Keep: the session says that it will be back, so what was computed for it
+/// is kept longer than other prefixes.
+enum class PrefixCache { off, on, keep };
+
 struct GenerateRequest {
   std::vector<std::int32_t> prompt;  ///< token ids, at least one
   std::int32_t max_tokens = 256;
   std::vector<std::string> stop;   ///< the answer ends before the first of these; UTF-8, none empty
   bool ignore_end_tokens = false;  ///< for benches
   Sampling sampling;
-  std::string account;   ///< fairness and cache key
-  bool returns = false;  ///< its session will ask again: what it computed is kept longer than other prefixes
+  std::string account;  ///< fairness and cache key
+  PrefixCache prefix_cache = PrefixCache::on;
 };
 
 enum class FinishReason { stop, length, cancelled };

@@ -168,9 +168,9 @@ TEST_F(EngineTest, a_conversation_is_not_computed_again_and_says_the_same) {
         expect_answer(*sinks[user], asked[user]);
         const auto before = static_cast<std::int32_t>(talks[user].size()) - 7;
         const auto cached = sinks[user]->result()->usage.cached_tokens;
-        if (!cache || turn == 0) {
+        if (!cache || (turn == 0 && user != 1)) {  // the second may begin after the first, and finds its beginning
           EXPECT_EQ(cached, 0);
-        } else {
+        } else if (turn > 0) {
           EXPECT_GE(cached, (before - 1) / kPage * kPage) << "the last token of an answer is never written";
         }
         const auto answer = sinks[user]->tokens();
@@ -182,6 +182,20 @@ TEST_F(EngineTest, a_conversation_is_not_computed_again_and_says_the_same) {
     EXPECT_EQ(status().cached_tokens > 0, cache);
     stop();
   }
+}
+
+TEST_F(EngineTest, a_request_may_stay_out_of_the_prefix_cache) {
+  start({.page_tokens = 4});
+  auto r = request(40, 5, 1);
+  r.prefix_cache = PrefixCache::off;
+  expect_answer(*run(r), r);
+  EXPECT_EQ(status().kv_pages_cached, 0);
+  r.prefix_cache = PrefixCache::on;
+  run(r)->wait();
+  r.prefix_cache = PrefixCache::off;
+  const auto sink = run(r);
+  expect_answer(*sink, r);
+  EXPECT_EQ(sink->result()->usage.cached_tokens, 0);
 }
 
 TEST_F(EngineTest, accounts_do_not_see_each_others_prefixes) {

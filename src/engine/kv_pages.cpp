@@ -69,13 +69,14 @@ void KvPages::unpin(Node& node, bool keep) {
 }
 
 bool KvPages::enter(Lease& lease, std::string_view account, std::span<const std::int32_t> prompt,
-                    std::int32_t max_tokens, bool keep) {
+                    std::int32_t max_tokens, PrefixCache use) {
   assert(lease.table_.empty() && !prompt.empty() && max_tokens > 0);
   const auto all = pages_for(static_cast<std::int32_t>(prompt.size()), max_tokens);
   assert(all <= pages());
+  const bool shares = share_ && use != PrefixCache::off;
   const auto found = roots_.find(account);
   std::vector<Node*> path;
-  if (share_ && found != roots_.end()) path = longest(*found->second, prompt);
+  if (shares && found != roots_.end()) path = longest(*found->second, prompt);
   const auto fresh = all - static_cast<std::int32_t>(path.size());
   const auto newly = static_cast<std::int32_t>(
       std::count_if(path.begin(), path.end(), [](const Node* node) { return node->pins == 0; }));
@@ -84,12 +85,12 @@ bool KvPages::enter(Lease& lease, std::string_view account, std::span<const std:
   for (Node* node : path) pin(*node);
   reserved_ += fresh;
   lease.reserved_ = fresh;
-  lease.keep_ = keep;
+  lease.keep_ = use == PrefixCache::keep;
   lease.table_.reserve(static_cast<std::size_t>(all));
   lease.path_.reserve(static_cast<std::size_t>(all));
   for (Node* node : path) lease.table_.push_back(node->page);
   lease.path_.assign(path.begin(), path.end());
-  if (share_) {
+  if (shares) {
     auto& root = found != roots_.end() ? found->second : roots_[std::string(account)];
     if (!root) {
       root = std::make_unique<Node>();
@@ -108,7 +109,7 @@ void KvPages::grow(Lease& lease, std::int32_t positions) {
 }
 
 void KvPages::share(Lease& lease, std::span<const std::int32_t> tokens, std::int32_t computed) {
-  if (!share_) return;
+  if (lease.root_ == nullptr) return;
   while (static_cast<std::int32_t>(lease.path_.size() + 1) * page_tokens_ <= computed) {
     const std::size_t i = lease.path_.size();
     Node& parent = i == 0 ? *lease.root_ : *lease.path_.back();

@@ -19,6 +19,7 @@
 #include <tuple>
 #include <vector>
 
+#include "engine/engine.h"
 #include "engine/page_pool.h"
 
 namespace glia::engine {
@@ -37,8 +38,8 @@ class KvPages {
    private:
     friend class KvPages;
     std::vector<std::int32_t> table_;
-    std::vector<Node*> path_;  // the tree's nodes of its first pages; what follows in table_ is the sequence's alone
-    Node* root_ = nullptr;
+    std::vector<Node*> path_;    // the tree's nodes of its first pages; what follows in table_ is the sequence's alone
+    Node* root_ = nullptr;       // null: not in the tree
     std::int32_t reserved_ = 0;  // pages that it may still have beyond path_
     bool keep_ = false;
   };
@@ -54,9 +55,8 @@ class KvPages {
 
   /// Enters a sequence with the pages of the longest prefix that is there; false, and nothing happened, when its pages
   /// are not to be had now. At least the prompt's last token is left to compute.
-  /// `keep`: its pages are worth keeping longer (its session says that it will be back).
   bool enter(Lease& lease, std::string_view account, std::span<const std::int32_t> prompt, std::int32_t max_tokens,
-             bool keep);
+             PrefixCache use);
   /// Positions that a sequence which entered finds computed.
   std::int32_t cached_tokens(const Lease& lease) const {
     return static_cast<std::int32_t>(lease.path_.size()) * page_tokens_;

@@ -16,9 +16,9 @@ Tokens count_from(std::int32_t first, std::size_t n) {
 }
 
 /// Runs one sequence to its end.
-std::int32_t run(KvPages& kv, std::string_view account, const Tokens& tokens, bool keep = false) {
+std::int32_t run(KvPages& kv, std::string_view account, const Tokens& tokens, PrefixCache use = PrefixCache::on) {
   KvPages::Lease lease;
-  EXPECT_TRUE(kv.enter(lease, account, tokens, 1, keep));
+  EXPECT_TRUE(kv.enter(lease, account, tokens, 1, use));
   const auto cached = kv.cached_tokens(lease);
   const auto n = static_cast<std::int32_t>(tokens.size());
   kv.grow(lease, n);
@@ -52,8 +52,8 @@ TEST(KvPages, TwoThatComputeTheSameAtOnceEndWithOneCopy) {
   KvPages kv(8, 4, true);
   const auto tokens = count_from(0, 12);
   KvPages::Lease a, b;
-  ASSERT_TRUE(kv.enter(a, "", tokens, 1, false));
-  ASSERT_TRUE(kv.enter(b, "", tokens, 1, false));
+  ASSERT_TRUE(kv.enter(a, "", tokens, 1, PrefixCache::on));
+  ASSERT_TRUE(kv.enter(b, "", tokens, 1, PrefixCache::on));
   kv.grow(a, 12);
   kv.grow(b, 12);
   EXPECT_EQ(kv.used(), 6);
@@ -82,24 +82,25 @@ TEST(KvPages, TheLongestUnusedGoesFirstAndLeavesBeforeWhatTheyHangOn) {
 
 TEST(KvPages, WhatWillBeAskedForAgainIsKeptLonger) {
   KvPages kv(4, 4, true);
-  run(kv, "a", count_from(0, 8), true);
+  run(kv, "a", count_from(0, 8), PrefixCache::keep);
   run(kv, "a", count_from(100, 8));
   run(kv, "a", count_from(200, 8));
-  EXPECT_EQ(run(kv, "a", count_from(0, 8), true), 4);
+  EXPECT_EQ(run(kv, "a", count_from(0, 8), PrefixCache::keep), 4);
 }
 
 TEST(KvPages, NobodyEntersWithoutAllThatItCanNeed) {
   KvPages kv(6, 4, true);
   KvPages::Lease a, b;
-  ASSERT_TRUE(kv.enter(a, "", count_from(0, 8), 9, false));  // 4 pages
-  EXPECT_FALSE(kv.enter(b, "", count_from(50, 8), 5, false));
-  ASSERT_TRUE(kv.enter(b, "", count_from(50, 8), 1, false));
+  ASSERT_TRUE(kv.enter(a, "", count_from(0, 8), 9, PrefixCache::on));  // 4 pages
+  EXPECT_FALSE(kv.enter(b, "", count_from(50, 8), 5, PrefixCache::on));
+  ASSERT_TRUE(kv.enter(b, "", count_from(50, 8), 1, PrefixCache::on));
   kv.grow(a, 8);
   kv.share(a, count_from(0, 8), 8);
   EXPECT_EQ(kv.committed(), 6);
   kv.release(b);
   KvPages::Lease c;
-  ASSERT_TRUE(kv.enter(c, "", count_from(0, 9), 4, false)) << "two of its three pages are there and pinned by another";
+  ASSERT_TRUE(kv.enter(c, "", count_from(0, 9), 4, PrefixCache::on))
+      << "two of its three pages are there and pinned by another";
   EXPECT_EQ(kv.committed(), 5);
   kv.release(a);
   EXPECT_EQ(kv.committed(), 3);

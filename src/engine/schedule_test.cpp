@@ -155,7 +155,7 @@ class Simulation final : private Admission {
     Life& l = live_.at(slot);
     const auto prompt = std::span(l.tokens).first(static_cast<std::size_t>(l.prompt));
     const bool alone = schedule_.running() == 0;
-    if (!kv_.enter(l.lease, l.account, prompt, l.max_tokens, below(4) == 0)) {
+    if (!kv_.enter(l.lease, l.account, prompt, l.max_tokens, static_cast<PrefixCache>(below(3)))) {
       EXPECT_FALSE(alone) << "nothing runs, and there is no room";
       return std::nullopt;
     }
@@ -279,7 +279,7 @@ TEST(Schedule, simulation_of_many_seeds) {
     }
     found += one.found();
   }
-  EXPECT_GT(found, 100'000);
+  EXPECT_GT(found, 10'000);
 }
 
 }  // namespace

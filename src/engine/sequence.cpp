@@ -63,7 +63,7 @@ Sequence::Sequence(GenerateRequest&& request, std::shared_ptr<GenerationSink> si
       tokens_(prompt_with_room(std::move(request.prompt), request.max_tokens)),
       prompt_tokens_(static_cast<std::int32_t>(tokens_.size())),
       max_tokens_(request.max_tokens),
-      returns_(request.returns),
+      prefix_cache_(request.prefix_cache),
       ignore_end_tokens_(request.ignore_end_tokens),
       sampler_(request.sampling, request.sampling.seed.value_or(seed), tokens_, model.model->info().vocab,
                request.max_tokens),

@@ -44,7 +44,7 @@ class Sequence {
   GenerateResult result(FinishReason reason, std::int32_t computed, std::int64_t now_ns) const;
 
   const std::string& account() const { return account_; }
-  bool returns() const { return returns_; }
+  PrefixCache prefix_cache() const { return prefix_cache_; }
   std::int32_t prompt_tokens() const { return prompt_tokens_; }
   std::int32_t max_tokens() const { return max_tokens_; }
   std::int32_t answer_tokens() const { return static_cast<std::int32_t>(tokens_.size()) - prompt_tokens_; }
@@ -69,7 +69,7 @@ class Sequence {
   std::vector<std::int32_t> tokens_;
   std::int32_t prompt_tokens_;
   std::int32_t max_tokens_;
-  bool returns_;
+  PrefixCache prefix_cache_;
   bool ignore_end_tokens_;
   Sampler sampler_;
   std::unique_ptr<PieceDecoder> decoder_;

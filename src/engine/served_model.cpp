@@ -144,7 +144,7 @@ void ServedModel::take_inbox() {
 
 std::optional<std::int32_t> ServedModel::enter(Slot slot) {
   Sequence& s = at(slot);
-  if (!kv_.enter(s.lease, s.account(), s.prompt(), s.max_tokens(), s.returns())) return std::nullopt;
+  if (!kv_.enter(s.lease, s.account(), s.prompt(), s.max_tokens(), s.prefix_cache())) return std::nullopt;
   s.cached_tokens = kv_.cached_tokens(s.lease);
   return s.cached_tokens;
 }

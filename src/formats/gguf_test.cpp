@@ -1,6 +1,7 @@
 #include "formats/gguf.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <cmath>
@@ -160,7 +161,7 @@ TEST(Gguf, OpensAFileAndNamesItInErrors) {
 class SplitGguf : public testing::Test {
  protected:
   void SetUp() override {
-    dir_ = std::filesystem::path(testing::TempDir()) / "glia_split_gguf";
+    dir_ = std::filesystem::path(testing::TempDir()) / ("glia_split_gguf_" + std::to_string(::getpid()));
     std::filesystem::remove_all(dir_);
     std::filesystem::create_directories(dir_);
     for (std::uint16_t i = 0; i < 3; i++) write(i, i, 3, {"t" + std::to_string(i)});

@@ -125,6 +125,7 @@ TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
               job.entry->task,
               job.weights.stand_in,
               request.plan};
+  job.prefix_cache = request.prefix_cache;
   return job;
 }
 

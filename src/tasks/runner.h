@@ -25,8 +25,8 @@ struct RunRequest {
   json::object inputs;          ///< the task's input as documented by the service
   bool reject_if_busy = false;  ///< 3040 instead of waiting in the queue
   Plan plan = Plan::server;
-  bool rate_limits =
-      false;  ///< count it against the service's requests a minute (3021), where the server does not anyway
+  bool rate_limits = false;  ///< held to the service's requests a minute (3021) where the server does not hold everyone
+  bool prefix_cache = true;  ///< false: equal requests have equal usage too, whatever was asked before
 };
 
 struct TokenUsage {

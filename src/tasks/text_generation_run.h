@@ -28,6 +28,7 @@ struct TextGenerationJob {
   ResolvedWeights weights;
   Bill bill;
   RunInfo info;
+  bool prefix_cache = true;
 };
 
 class TextGenerationRun final : public Run,

@@ -24,6 +24,8 @@ class Rehearsal {
   /// A request without a seed gets one made of the session's and of its own model and inputs: equal requests have equal
   /// answers, in any order, streamed or whole. Nothing without a session's seed.
   void seed(std::string_view model, json::object& inputs) const;
+  /// Equal requests shall have equal answers, usage and all.
+  bool seeded() const { return seed_.has_value(); }
 
   Faults& faults() { return faults_; }
 

@@ -1,6 +1,7 @@
 // The families beside llama: files that this code would compute wrongly, or that lie about their shapes, are refused
 // with the name of the field. Each case is a golden model with one thing changed.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -41,7 +42,7 @@ void expect_has(const std::string& text, std::string_view part, const std::strin
 class DecoderHfRefuses : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    dir_ = fs::path(::testing::TempDir()) / ("glia_decoder_refuses_" + GetParam());
+    dir_ = fs::path(::testing::TempDir()) / ("glia_decoder_refuses_" + GetParam() + "_" + std::to_string(::getpid()));
     fs::remove_all(dir_);
     fs::create_directories(dir_);
     fs::copy(source() / "model.safetensors", dir_);
@@ -129,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(Families, DecoderHfRefuses,
 
 /// Fields that one family alone has.
 TEST(DecoderHfRefusesOf, AFamilysOwnFields) {
-  const auto dir = fs::path(::testing::TempDir()) / "glia_decoder_refuses_own";
+  const auto dir = fs::path(::testing::TempDir()) / ("glia_decoder_refuses_own_" + std::to_string(::getpid()));
   const auto with = [&](const std::string& model, std::string_view key, const json::value& value) {
     const auto source = testing::golden_folder(kFolder) / model;
     fs::remove_all(dir);

@@ -1,5 +1,6 @@
 // Files that this code would compute wrongly, or that lie about their shapes, are refused with the name of the field.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -177,7 +178,7 @@ class HfRefuses : public ::testing::Test {
  protected:
   void SetUp() override {
     source_ = testing::golden_folder() / "llama3_rope";
-    dir_ = fs::path(::testing::TempDir()) / "glia_llama_refuses";
+    dir_ = fs::path(::testing::TempDir()) / ("glia_llama_refuses_" + std::to_string(::getpid()));
     fs::remove_all(dir_);
     fs::create_directories(dir_);
     fs::copy(source_ / "model.safetensors", dir_);

@@ -2,6 +2,7 @@
 // fast path's perplexity against that of the same weights exactly dequantised, within 0.5 %, as in
 // smollm2_types_test.cpp.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <cmath>
@@ -167,7 +168,7 @@ void expect_same_perplexity(const std::string& label, const std::string& quantis
       out.add_floats(hf_stem(name) + ".weight", tensor::DType::bf16, view.shape, m.values);
     }
   }
-  const fs::path folder = fs::path(::testing::TempDir()) / ("glia_smollm2_" + label);
+  const fs::path folder = fs::path(::testing::TempDir()) / ("glia_smollm2_" + label + "_" + std::to_string(::getpid()));
   fs::create_directories(folder);
   out.write(folder, config(file, quantisation));
   const auto text = testing::Smollm2Expected().get<std::int32_t>("text");
