@@ -61,7 +61,14 @@ export interface UsageRow {
 
 export interface Streamed {
   text: string;
-  usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | undefined;
+  usage:
+    | {
+        prompt_tokens: number;
+        completion_tokens: number;
+        total_tokens: number;
+        prompt_tokens_details?: { cached_tokens: number };
+      }
+    | undefined;
   done: number;
 }
 
