@@ -26,9 +26,10 @@ std::string request_bytes(const cli::QuotaRig& rig) {
          "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
-/// A whole answer ends with the envelope's last member.
+/// A whole answer ends with the envelope's last member, the messages.
 bool ask(http::RawClient& client, const std::string& request) {
-  return client.send(request) && client.until(R"("messages":[]})").ends_with(R"("messages":[]})");
+  return client.send(request) && client.until(R"("success":true)").ends_with("true") &&
+         client.until("\"messages\":[").ends_with("[") && client.until("]}").ends_with("]}");
 }
 
 double timed_ms(http::RawClient& client, const std::string& request) {
