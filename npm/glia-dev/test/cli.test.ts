@@ -185,7 +185,7 @@ describe("lives and deaths", () => {
     await nothing_left(run.mark);
   });
 
-  test("glia killed under way: the call fails at once, the next works", async () => {
+  test("glia killed under way: the call fails within a second, the next works", async () => {
     const run = start(["--port", "0"], { env: { MOCK_GLIA_LOADING_MS: "1200" } });
     const worker = await run.ready();
     const [glia] = pids_running(run.mark, /mock-glia\.ts/);
@@ -193,7 +193,7 @@ describe("lives and deaths", () => {
     await until("the loss is printed", () => /stopped unexpectedly \(SIGKILL\)/.test(run.output()));
     const started = performance.now();
     const failed = await get(worker);
-    assert.ok(performance.now() - started < 5000, "at once, not after a timeout");
+    assert.ok(performance.now() - started < 1000);
     assert.equal(failed.status, 500);
     assert.match(failed.text, /AiError: 7503: Glia (is still loading|is starting|stopped unexpectedly).*Try again/);
     await until("it answers again", async () => (await get(worker)).status === 200, 8000);
