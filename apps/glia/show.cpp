@@ -17,8 +17,6 @@
 namespace glia::cli {
 namespace {
 
-static_assert(catalog::kDollarsPerNeuron == ledger::kDollarsPerNeuron);
-
 /// Four digits, without the zeros that say nothing: "31.59", "0.2281", "25,608".
 std::string neurons_text(double neurons) {
   if (neurons >= 1000 && neurons == std::floor(neurons)) return human_count(static_cast<std::int64_t>(neurons));

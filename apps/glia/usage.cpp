@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "catalog/price.h"
 #include "commands.h"
 #include "house.h"
 #include "ledger/grouping.h"
@@ -71,7 +72,7 @@ int usage(const Settings& settings, const UsageOptions& options) {
     stand_in = stand_in || row.stand_in;
   }
   std::cout << usage_table(rows, by) << "\n"
-            << fixed(total, 3) << " neurons, which is $" << fixed(total * ledger::kDollarsPerNeuron, 4)
+            << fixed(total, 3) << " neurons, which is $" << fixed(total * catalog::kDollarsPerNeuron, 4)
             << " at the service's $0.011 per 1,000; 10,000 a day are free there.\n";
   if (stand_in)
     std::cout

@@ -9,7 +9,6 @@
 #include <system_error>
 #include <utility>
 
-#include "base/json.h"
 #include "engine/loader.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
@@ -44,38 +43,6 @@ void add_file(FileStamp& stamp, const fs::path& file, std::uint64_t bytes, fs::f
   mix(digest, static_cast<std::uint64_t>(time.time_since_epoch().count()));
   stamp.bytes += bytes;
   stamp.digest += digest;  // a sum: folders list their files in any order
-}
-
-// The template of a Hugging Face folder: a file of its own, or a field of tokenizer_config.json (a string, or a list of
-// named ones of which "default" is for chat).
-std::optional<std::string> folder_template(const formats::HfFolder& folder, const json::object& tokenizer_config) {
-  if (auto own = folder.text_file("chat_template.jinja")) return own;
-  const json::value* field = tokenizer_config.if_contains("chat_template");
-  if (field == nullptr) return std::nullopt;
-  if (const json::string* one = field->if_string()) return std::string(*one);
-  if (const json::array* several = field->if_array()) {
-    for (const json::value& item : *several) {
-      const json::object* named = item.if_object();
-      if (named == nullptr) continue;
-      const json::value* name = named->if_contains("name");
-      const json::value* source = named->if_contains("template");
-      if (name != nullptr && source != nullptr && *name == "default" && source->is_string()) {
-        return std::string(source->get_string());
-      }
-    }
-  }
-  return std::nullopt;
-}
-
-json::object parse_object(const std::optional<std::string>& text) {
-  if (!text) return {};
-  try {
-    json::value value = parse_json(*text);
-    if (json::object* object = value.if_object()) return std::move(*object);
-  } catch (const Error& error) {
-    throw Error(ErrorCode::model_unavailable, "tokenizer_config.json: " + error.detail());
-  }
-  throw Error(ErrorCode::model_unavailable, "tokenizer_config.json is not an object");
 }
 
 class DiskLoader final : public ModelLoader {
@@ -143,7 +110,7 @@ class DiskLoader final : public ModelLoader {
     const formats::GgufFile file = formats::GgufFile::open(path);
     loaded.name = model_name(path, file.find_string("general.name"));
     loaded.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::from_gguf(file));
-    if (const auto source = file.find_string("tokenizer.chat_template")) {
+    if (const auto source = text::chat_template_of(file)) {
       take_template(loaded, *source, text::tool_use_template_of(file));
     }
     loaded.model = models::load_language_model(file, *loaded.device);
@@ -158,10 +125,17 @@ class DiskLoader final : public ModelLoader {
     const auto config = folder.text_file("tokenizer_config.json");
     loaded.tokenizer = std::make_unique<text::Tokenizer>(
         text::Tokenizer::from_json(*tokenizer, config ? std::string_view(*config) : std::string_view{}));
-    if (const auto source = folder_template(folder, parse_object(config))) {
-      const bool in_config = config && !folder.text_file("chat_template.jinja");
-      take_template(loaded, *source, in_config ? text::tool_use_template_of(*config) : std::nullopt);
+    auto source = folder.text_file("chat_template.jinja");
+    std::optional<std::string> for_tools;
+    if (!source && config) {
+      try {
+        source = text::chat_template_of(*config);
+        for_tools = text::tool_use_template_of(*config);
+      } catch (const Error& error) {
+        throw Error(ErrorCode::model_unavailable, "tokenizer_config.json: " + error.detail());
+      }
     }
+    if (source) take_template(loaded, *source, for_tools);
     loaded.model = models::load_language_model(folder, *loaded.device);
     folder.drop_pages();
   }

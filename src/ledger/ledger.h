@@ -30,7 +30,6 @@ namespace glia::ledger {
 enum class Plan { paid, free };
 
 inline constexpr double kFreeNeuronsPerDay = 10'000;
-inline constexpr double kDollarsPerNeuron = 0.011 / 1000;
 inline constexpr int kChargeDays = 40;
 
 struct Charge {
