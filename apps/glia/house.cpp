@@ -8,6 +8,7 @@ engine::EngineOptions engine_options(const Settings& settings) {
   options.threads = settings.threads;
   options.math = settings.math == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
   options.prefix_cache = settings.prefix_cache;
+  options.speculation = settings.speculation;
   options.memory_budget = settings.memory_mib << 20;
   return options;
 }

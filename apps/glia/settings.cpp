@@ -62,6 +62,8 @@ void read_serve(const fs::path& file, const toml::table& table, Settings& s) {
       s.deprecations = text(key, node);
     else if (key == "prefix_cache")
       s.prefix_cache = value_of<bool>(file, key, node, "true or false");
+    else if (key == "speculation")
+      s.speculation = value_of<bool>(file, key, node, "true or false");
     else if (key == "rate_limits")
       s.rate_limits = value_of<bool>(file, key, node, "true or false");
     else if (key == "log_json")
@@ -154,6 +156,7 @@ Settings settle_settings(const GivenSettings& given) {
   put(s.memory_mib, given.memory_mib);
   if (given.port) s.port = static_cast<std::uint16_t>(*given.port);
   s.prefix_cache = s.prefix_cache && !given.no_prefix_cache;
+  s.speculation = s.speculation && !given.no_speculation;
   s.rate_limits = s.rate_limits || given.rate_limits;
   s.log_json = s.log_json || given.log_json;
   s.in_memory = given.in_memory;

@@ -31,6 +31,7 @@ struct Settings {
   std::filesystem::path models_dir;  ///< the weights live here
   int threads = 0;                   ///< 0: every core
   std::string math = "fast";         ///< "fast" or "exact"
+  bool speculation = true;           ///< answers that repeat what was said are guessed and checked
   bool prefix_cache = true;          ///< prompts that begin alike are computed once (by account)
   std::uint64_t memory_mib = 0;      ///< weights and KV together; 0: three quarters of the machine
   std::string log_level = "info";
@@ -48,6 +49,7 @@ struct GivenSettings {
   bool in_memory = false;
   bool rate_limits = false;
   bool no_prefix_cache = false;
+  bool no_speculation = false;
   std::vector<std::string> models;  ///< "ID=PATH"
 };
 

@@ -120,6 +120,7 @@ struct EngineOptions {
   std::int32_t max_running = 64;      ///< generations in the batch
   std::int32_t max_queued = 512;
   bool prefix_cache = true;  ///< prompts that begin as an earlier one of the account did are not computed again
+  bool speculation = true;   ///< answers that repeat what was said are guessed and checked, several tokens a step
 };
 
 /// Counts per bucket; bucket i holds values <= bounds[i] and above the one before, the last bucket everything above.
@@ -154,8 +155,12 @@ struct ModelStatus {
   std::int32_t kv_pages_cached = 0;  ///< kept for prompts that begin alike; free for whoever needs them
   std::int32_t kv_pages = 0;
   std::int64_t generated_tokens = 0;
-  std::int64_t prompt_tokens = 0;  ///< that went through the model
-  std::int64_t cached_tokens = 0;  ///< of prompts, that did not need to
+  std::int64_t prompt_tokens = 0;      ///< that went through the model
+  std::int64_t cached_tokens = 0;      ///< of prompts, that did not need to
+  std::int64_t drafted_tokens = 0;     ///< guessed and put to the model
+  std::int64_t accepted_tokens = 0;    ///< of these, what it says itself
+  std::int64_t set_back = 0;           ///< times that a generation made room for others and waited
+  std::int64_t recomputed_tokens = 0;  ///< because of that
   std::int64_t steps = 0;
   ModelFigures figures;
 };
