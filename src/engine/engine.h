@@ -110,11 +110,19 @@ class ChatModel {
   virtual std::shared_ptr<Generation> generate(GenerateRequest request, std::shared_ptr<GenerationSink> sink) = 0;
 };
 
+inline constexpr std::int64_t kForever = -1;
+
 struct EngineOptions {
   std::int32_t threads = 0;  ///< 0: every core
   kernels::MathMode math = kernels::MathMode::fast;
-  std::size_t memory_budget = 0;                  ///< bytes for weights and KV; 0: 3/4 of what the machine has
-  std::size_t kv_bytes = std::size_t{256} << 20;  ///< most KV memory per model
+  /// Bytes for all models: weights, KV pages, tokenizers, scratch, and what loading needs; 0: 3/4 of what the machine
+  /// has. Never exceeded.
+  std::size_t memory_budget = 0;
+  std::size_t kv_bytes = std::size_t{256} << 20;  ///< most KV memory per model; less where the budget leaves less
+  /// How long a load waits until enough of the models that fill the budget are idle.
+  std::int64_t memory_wait_ms = 5000;
+  /// An idle model is dropped after so long; 0: at once; kForever: only when another needs its memory.
+  std::int64_t keep_alive_ms = std::int64_t{30} * 60 * 1000;
   std::int32_t page_tokens = 32;
   std::int32_t max_batch_rows = 512;  ///< rows of one step; long prompts are split
   std::int32_t max_running = 64;      ///< generations in the batch
@@ -137,18 +145,39 @@ struct ModelFigures {
   std::uint64_t out_of_tokens = 0;
   std::uint64_t cancelled = 0;
   std::uint64_t failed = 0;
-  std::uint64_t refused = 0;  ///< turned away by a full queue
-  Histogram queued_ms;        ///< submit to first scheduled step
-  Histogram first_token_ms;   ///< submit to first sampled token
-  Histogram tokens_per_s;     ///< of one generation after its first token
+  std::uint64_t refused = 0;      ///< turned away by a full queue
+  std::uint64_t prefix_hits = 0;  ///< prompts that found a beginning of theirs in the prefix cache
+  Histogram queued_ms;            ///< submit to first scheduled step
+  Histogram first_token_ms;       ///< submit to first sampled token
+  Histogram tokens_per_s;         ///< of one generation after its first token
   Histogram step_ms;
   Histogram batch_rows;  ///< rows of a step
+};
+
+/// What became of a file's loads since the engine was made.
+struct LoadFigures {
+  std::uint64_t loads = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t evicted = 0;   ///< dropped because another model needed the memory
+  std::uint64_t expired = 0;   ///< dropped after its keep-alive
+  std::uint64_t stopped = 0;   ///< dropped by stop()
+  std::uint64_t replaced = 0;  ///< dropped because the file changed
+  Histogram load_ms;           ///< of loads that went well
 };
 
 struct ModelStatus {
   std::string name;
   std::filesystem::path path;
-  std::size_t bytes = 0;
+  std::size_t bytes = 0;          ///< charged to the budget: the three that follow
+  std::size_t weight_bytes = 0;   ///< packed
+  std::size_t kv_bytes = 0;       ///< KV pages
+  std::size_t scratch_bytes = 0;  ///< tokenizer, activations, logits: at most
+  bool in_memory = true;
+  bool loading = false;                      ///< on its way: nothing but name, path and bytes is known
+  bool stopping = false;                     ///< dropped as soon as it is idle, unless it is asked for again
+  std::int64_t load_ms = 0;                  ///< that its load took
+  std::int64_t keep_alive_ms = 0;            ///< kForever: for good
+  std::optional<std::int64_t> idle_ms = {};  ///< none: it is held or runs
   std::int32_t running = 0;
   std::int32_t queued = 0;
   std::int32_t kv_pages_used = 0;    ///< by what runs
@@ -162,19 +191,45 @@ struct ModelStatus {
   std::int64_t set_back = 0;           ///< times that a generation made room for others and waited
   std::int64_t recomputed_tokens = 0;  ///< because of that
   std::int64_t steps = 0;
+  double tokens_per_s = 0;  ///< sampled, all generations together, over the last seconds of work
   ModelFigures figures;
+  LoadFigures loads;
+};
+
+struct EngineFigures {
+  std::size_t memory_budget = 0;
+  std::size_t memory_used = 0;  ///< promised to models
+  /// Every file that was ever loaded, or failed to. What counts goes on counting over its loads.
+  std::vector<ModelStatus> models;
+};
+
+struct AcquireOptions {
+  std::optional<std::int64_t> keep_alive_ms = {};  ///< as long as it stays in memory; none: as it was
+};
+
+enum class Stopped {
+  now,        ///< it was idle and is gone
+  when_idle,  ///< it goes when what runs has ended; asked for again before that, it stays
+  not_loaded,
 };
 
 class Engine {
  public:
   virtual ~Engine() = default;
   /// The model at `path` (a .gguf file or a Hugging Face folder), loaded on first use and shared afterwards; loads of
-  /// one path run once, others wait. Idle models (nobody holds them, nothing runs) are dropped, least recently used
-  /// first, when the budget asks. A file that was replaced on disk is loaded again. After a failed load the same error
-  /// comes back at once, with retry_after_s, until the back-off is over or the file changes.
-  /// Errors: model_unavailable (missing or unusable), out_of_capacity (does not fit).
-  virtual std::shared_ptr<ChatModel> acquire(const std::filesystem::path& path) = 0;
+  /// one path run once, others wait. Before anything is loaded its memory is estimated and reserved. Where the budget
+  /// has no room, idle models (nobody holds them, nothing runs) are dropped, least recently used first; where busy ones
+  /// fill it, the load waits for memory_wait_ms. A file that was replaced on disk is loaded again. After a failed load
+  /// the same error comes back at once, with retry_after_s, until the back-off is over or the file changes.
+  /// Blocks. Errors: model_unavailable (missing or unusable), out_of_capacity (does not fit, with the numbers; with
+  /// retry_after_s where it would without the busy ones).
+  virtual std::shared_ptr<ChatModel> acquire(const std::filesystem::path& path, const AcquireOptions& options = {}) = 0;
+  /// The same where it is in memory already; null otherwise. Does not block.
+  virtual std::shared_ptr<ChatModel> find(const std::filesystem::path& path) = 0;
+  virtual Stopped stop(const std::filesystem::path& path) = 0;
+  /// The models in memory and those being loaded.
   virtual std::vector<ModelStatus> status() const = 0;
+  virtual EngineFigures figures() const = 0;
   virtual std::string_view device_name() const = 0;
 };
 

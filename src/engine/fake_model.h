@@ -164,9 +164,15 @@ class Loader final : public ModelLoader {
     if (file == files.end()) return std::nullopt;
     return FileStamp{file->second.bytes, file->second.version};
   }
-  models::MemoryEstimate estimate(const std::filesystem::path& path) override {
+  MemoryNeeds estimate(const std::filesystem::path& path) override {
     const std::lock_guard lock(mutex);
-    return {files.at(path.string()).bytes, 16, context};
+    MemoryNeeds needs;
+    needs.model.weight_bytes = files.at(path.string()).bytes;
+    needs.model.kv_bytes_per_token = 16;
+    needs.model.context = context;
+    needs.text_bytes = text_bytes;
+    needs.loading_bytes = loading_bytes;
+    return needs;
   }
 
   LoadedModel load(const std::filesystem::path& path) override {
@@ -190,6 +196,8 @@ class Loader final : public ModelLoader {
   std::map<std::string, int> loads;
   std::chrono::milliseconds load_time{0};
   std::int32_t context = 512;
+  std::size_t text_bytes = 0;     ///< of every estimate
+  std::size_t loading_bytes = 0;  ///< likewise
   std::shared_ptr<Control> control = std::make_shared<Control>();
 };
 

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 
 #include "engine/engine.h"
@@ -30,5 +32,49 @@ inline ModelFigures make_figures() {
   f.batch_rows = make_histogram({1, 2, 4, 8, 16, 32, 64, 128, 256, 512});
   return f;
 }
+
+inline Histogram make_load_histogram() {
+  return make_histogram({50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000, 60000, 120000});
+}
+
+/// A histogram of other bounds, or of none, is replaced.
+inline void add(Histogram& to, const Histogram& from) {
+  if (to.bounds != from.bounds) to = Histogram{from.bounds, std::vector<std::uint64_t>(from.counts.size(), 0), 0, 0};
+  for (std::size_t i = 0; i < from.counts.size(); ++i) to.counts[i] += from.counts[i];
+  to.sum += from.sum;
+  to.count += from.count;
+}
+
+/// Adds everything that only ever grows.
+inline void add_counts(ModelStatus& to, const ModelStatus& from) {
+  for (const auto which : {&ModelStatus::generated_tokens, &ModelStatus::prompt_tokens, &ModelStatus::cached_tokens,
+                           &ModelStatus::drafted_tokens, &ModelStatus::accepted_tokens, &ModelStatus::set_back,
+                           &ModelStatus::recomputed_tokens, &ModelStatus::steps}) {
+    to.*which += from.*which;
+  }
+  for (const auto which : {&ModelFigures::stopped, &ModelFigures::out_of_tokens, &ModelFigures::cancelled,
+                           &ModelFigures::failed, &ModelFigures::refused, &ModelFigures::prefix_hits}) {
+    to.figures.*which += from.figures.*which;
+  }
+  for (const auto which : {&ModelFigures::queued_ms, &ModelFigures::first_token_ms, &ModelFigures::tokens_per_s,
+                           &ModelFigures::step_ms, &ModelFigures::batch_rows}) {
+    add(to.figures.*which, from.figures.*which);
+  }
+}
+
+/// Tokens a second over the last seconds of work: what is further back counts less and less, pauses count nothing.
+class RecentRate {
+ public:
+  void note(double tokens, double seconds) {
+    const double keep = std::exp(-seconds / 5.0);
+    tokens_ = tokens_ * keep + tokens;
+    seconds_ = seconds_ * keep + seconds;
+  }
+  double per_second() const { return seconds_ > 0 ? tokens_ / seconds_ : 0; }
+
+ private:
+  double tokens_ = 0;
+  double seconds_ = 0;
+};
 
 }  // namespace glia::engine

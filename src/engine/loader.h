@@ -44,14 +44,21 @@ struct FileStamp {
   bool operator==(const FileStamp&) const = default;
 };
 
+/// What load() will need.
+struct MemoryNeeds {
+  models::MemoryEstimate model;
+  std::size_t text_bytes = 0;     ///< tokenizer and chat template
+  std::size_t loading_bytes = 0;  ///< while it loads, beside weights and text: pages of the file, what parsing makes
+};
+
 /// Thread rule: any thread; load() of different paths may run at the same time.
 class ModelLoader {
  public:
   virtual ~ModelLoader() = default;
   /// Nothing when there is no such file or folder.
   virtual std::optional<FileStamp> stamp(const std::filesystem::path& path) = 0;
-  /// What load() will need, from the headers alone. Errors: model_unavailable.
-  virtual models::MemoryEstimate estimate(const std::filesystem::path& path) = 0;
+  /// From the headers alone. Errors: model_unavailable.
+  virtual MemoryNeeds estimate(const std::filesystem::path& path) = 0;
   /// Errors: model_unavailable.
   virtual LoadedModel load(const std::filesystem::path& path) = 0;
   virtual std::string_view device_name() const = 0;

@@ -23,6 +23,14 @@ bool MemoryBudget::Reservation::resize(std::size_t bytes) {
   return true;
 }
 
+void MemoryBudget::Reservation::grow(std::size_t most) {
+  const std::lock_guard lock(budget_->mutex_);
+  if (most <= bytes_) return;
+  const std::size_t more = std::min(most - bytes_, budget_->limit_ - budget_->used_);
+  budget_->used_ += more;
+  bytes_ += more;
+}
+
 std::size_t MemoryBudget::used() const {
   const std::lock_guard lock(mutex_);
   return used_;

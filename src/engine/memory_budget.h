@@ -23,6 +23,8 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
     std::size_t bytes() const { return bytes_; }
     /// False, and nothing changes, when growing does not fit.
     bool resize(std::size_t bytes);
+    /// Grows to `most` bytes or as far as the limit allows, at least to what it is.
+    void grow(std::size_t most);
 
    private:
     friend class MemoryBudget;

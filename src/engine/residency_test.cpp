@@ -17,7 +17,7 @@ class ResidencyTest : public testing::Test {
     auto loader = std::make_unique<fake::Loader>();
     loader_ = loader.get();
     for (const char* name : {"/a.gguf", "/b.gguf", "/c.gguf"}) loader->files[name] = {};
-    engine_ = make_engine({.memory_budget = budget, .kv_bytes = kKv}, clock_, std::move(loader));
+    engine_ = make_engine({.memory_budget = budget, .kv_bytes = kKv, .memory_wait_ms = 0}, clock_, std::move(loader));
   }
   void change(const std::string& path, const std::function<void(fake::Loader::File&)>& how) {
     const std::lock_guard lock(loader_->mutex);
@@ -97,7 +97,7 @@ TEST_F(ResidencyTest, never_drops_what_is_held_or_runs) {
 
 TEST_F(ResidencyTest, refuses_what_can_never_fit) {
   start(1500);
-  EXPECT_EQ(error_of("/a.gguf").detail(), "the model needs about 1 MB of memory, the budget is 1 MB");
+  EXPECT_EQ(error_of("/a.gguf").detail(), "the model needs about 1 MiB of memory, the budget is 1 MiB");
   EXPECT_EQ(loader_->loads["/a.gguf"], 0);
   EXPECT_TRUE(loaded().empty());
 }
@@ -118,7 +118,7 @@ TEST_F(ResidencyTest, a_model_larger_than_its_estimate_must_still_fit) {
 TEST_F(ResidencyTest, backs_off_after_a_failed_load) {
   start(1 << 20);
   change("/a.gguf", [](auto& file) { file.broken = true; });
-  EXPECT_EQ(error_of("/a.gguf").retry_after_s, 0);
+  EXPECT_EQ(error_of("/a.gguf").retry_after_s, 1);
   int loads = 1;
   for (const int wait_s : {1, 2, 4, 8, 16, 32, 60, 60}) {
     const Error error = error_of("/a.gguf");

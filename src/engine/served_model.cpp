@@ -64,8 +64,17 @@ ServedModel::ServedModel(LoadedModel loaded, std::filesystem::path path, const E
   status_.name = loaded_.name;
   status_.path = path_;
   status_.bytes = bytes();
+  status_.weight_bytes = loaded_.model->info().weight_bytes;
+  status_.kv_bytes = cache_->bytes();
   status_.kv_pages = kv_.pages();
   status_.figures = make_figures();
+}
+
+void ServedModel::hold(MemoryBudget::Reservation reservation, std::size_t scratch_bytes) {
+  reservation_.emplace(std::move(reservation));
+  const std::lock_guard lock(thread_->mutex());
+  status_.bytes = bytes() + scratch_bytes;
+  status_.scratch_bytes = scratch_bytes;
 }
 
 std::shared_ptr<Generation> ServedModel::generate(GenerateRequest request, std::shared_ptr<GenerationSink> sink) {
@@ -201,13 +210,19 @@ void ServedModel::run(const Plan& plan, std::vector<Ending>& endings) {
     kv_.share(s.lease, s.tokens(), chunk.first + chunk.count);
   }
   std::int64_t cached = 0;
-  for (const Slot slot : plan.admitted) cached += at(slot).cached_tokens;
+  std::uint64_t hits = 0;
+  for (const Slot slot : plan.admitted) {
+    cached += at(slot).cached_tokens;
+    hits += at(slot).cached_tokens > 0 ? 1 : 0;
+  }
   schedule_.commit();
   const std::int64_t sampled = sample(plan, endings);
   const std::int64_t spent = clock_.steady_ns() - start;
   const std::lock_guard lock(thread_->mutex());
   record(status_.figures.step_ms, ms(spent));
   record(status_.figures.batch_rows, plan.rows);
+  rate_.note(static_cast<double>(sampled), static_cast<double>(spent) * 1e-9);
+  status_.figures.prefix_hits += hits;
   ++status_.steps;
   status_.generated_tokens += sampled;
   status_.prompt_tokens += prompt_rows;
@@ -266,6 +281,7 @@ void ServedModel::release(Slot slot) {
   kv_.release(at(slot).lease);
   schedule_.remove(slot);
   sequences_[static_cast<std::size_t>(slot)].reset();
+  last_active_ns_.store(clock_.steady_ns(), std::memory_order_relaxed);
   --live_;
 }
 
@@ -288,6 +304,7 @@ ModelStatus ServedModel::status() const {
   const std::lock_guard lock(thread_->mutex());
   ModelStatus status = status_;
   status.queued = live_ - status_.running;
+  status.tokens_per_s = rate_.per_second();
   return status;
 }
 

@@ -8,6 +8,7 @@
 // Thread rule: ChatModel and status() from any thread, Steppable as StepThread says.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/figures.h"
 #include "engine/kv_pages.h"
 #include "engine/loader.h"
 #include "engine/memory_budget.h"
@@ -53,7 +55,10 @@ class ServedModel final : public ChatModel,
 
   ModelStatus status() const;
   /// What it keeps in memory is charged to this as long as it lives.
-  void hold(MemoryBudget::Reservation reservation) { reservation_.emplace(std::move(reservation)); }
+  /// `scratch_bytes`: what of it is neither weights nor KV pages.
+  void hold(MemoryBudget::Reservation reservation, std::size_t scratch_bytes);
+  /// When its last generation ended; 0: there was none.
+  std::int64_t last_active_ns() const { return last_active_ns_.load(std::memory_order_relaxed); }
 
  private:
   std::optional<std::int32_t> enter(Slot slot) override;
@@ -81,6 +86,7 @@ class ServedModel final : public ChatModel,
   KvPages kv_;        // the step thread's own, but for what never changes
   std::unique_ptr<kernels::KvCache> cache_;
   std::int32_t context_ = 0;
+  std::atomic<std::int64_t> last_active_ns_{0};
 
   // Under thread_->mutex().
   std::vector<std::unique_ptr<Sequence>> inbox_;
@@ -88,6 +94,7 @@ class ServedModel final : public ChatModel,
   std::uint64_t fresh_seeds_ = 0;
   double mean_total_s_ = 0;
   ModelStatus status_;
+  RecentRate rate_;
 
   // The step thread's own.
   Schedule schedule_;

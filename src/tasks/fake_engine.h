@@ -159,7 +159,8 @@ class Model final : public engine::ChatModel {
 class Engine final : public engine::Engine {
  public:
   explicit Engine(std::shared_ptr<Model> model) : model_(std::move(model)) {}
-  std::shared_ptr<engine::ChatModel> acquire(const std::filesystem::path& path) override {
+  std::shared_ptr<engine::ChatModel> acquire(const std::filesystem::path& path,
+                                             const engine::AcquireOptions& /*options*/ = {}) override {
     std::unique_lock lock(mutex_);
     acquired_.push_back(path);
     changed_.notify_all();
@@ -167,7 +168,10 @@ class Engine final : public engine::Engine {
     if (broken) throw Error(*broken);
     return model_;
   }
+  std::shared_ptr<engine::ChatModel> find(const std::filesystem::path&) override { return nullptr; }
+  engine::Stopped stop(const std::filesystem::path&) override { return engine::Stopped::not_loaded; }
   std::vector<engine::ModelStatus> status() const override { return statuses; }
+  engine::EngineFigures figures() const override { return {0, 0, statuses}; }
   std::string_view device_name() const override { return "fake"; }
 
   /// acquire() waits while held.

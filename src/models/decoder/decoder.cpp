@@ -97,16 +97,40 @@ class DecoderModel final : public LanguageModel {
   LanguageModelInfo info_;
 };
 
-std::size_t packed_bytes(const Description& description, const formats::WeightSource& source) {
-  std::size_t sum = 0;
+/// What the weights take packed, and of the file while they are packed: one tensor, or what a layer stacks into one.
+void measure(const Description& description, const formats::WeightSource& source, MemoryEstimate& out) {
+  std::size_t all = 0;
   for (const auto& name : source.names()) {
     const auto& skipped = description.unused_prefixes;
     if (std::any_of(skipped.begin(), skipped.end(), [&](const auto& prefix) { return name.starts_with(prefix); })) {
       continue;
     }
-    if (const auto view = source.find(name)) sum += kernels::packed_bytes(*view);
+    const auto view = source.find(name);
+    if (!view) continue;
+    out.weight_bytes += kernels::packed_bytes(*view);
+    out.mapped_bytes = std::max<std::size_t>(out.mapped_bytes, view->bytes());
+    all += view->bytes();
   }
-  return sum;
+  out.mapped_bytes =
+      std::max<std::size_t>(out.mapped_bytes, all / std::max<std::size_t>(description.config.layers.size(), 1));
+}
+
+/// What a row takes in the arena (Layer::scratch_floats) and, as an operand, in the device: two planes of integers or
+/// the floats themselves, and twice that because the device's scratch grows by doubling.
+std::size_t row_bytes(const Config& c) {
+  const std::int64_t q = std::int64_t{c.heads} * c.head_dim;
+  const std::int64_t qkv = q + 2 * std::int64_t{c.kv_heads} * c.head_dim;
+  std::int64_t feed_forward = 3 * std::int64_t{c.ff};
+  std::int64_t operand = std::max<std::int64_t>({c.hidden, q, c.ff});
+  std::int64_t routed = 0;
+  if (c.moe) {
+    feed_forward = std::max(feed_forward, c.moe->experts + c.hidden + 3 * std::int64_t{c.moe->shared_ff});
+    routed = std::int64_t{c.moe->used} * (2 * std::int64_t{c.moe->ff} + c.hidden);
+    operand += c.moe->used * std::max(c.hidden, c.moe->ff);
+  }
+  const std::int64_t arena = 4 * std::int64_t{c.hidden} + std::max(qkv + q, feed_forward);
+  return static_cast<std::size_t>(arena) * sizeof(float) +
+         2 * static_cast<std::size_t>(routed + 2 * operand) * sizeof(float);
 }
 
 }  // namespace
@@ -121,10 +145,12 @@ MemoryEstimate estimate(const Description& description, const formats::WeightSou
   const Config& c = description.config;
   const std::size_t element = math == kernels::MathMode::fast ? 2 : 4;  // float16 or float32
   MemoryEstimate out;
-  out.weight_bytes = packed_bytes(description, source);
+  measure(description, source, out);
   out.kv_bytes_per_token =
       2 * element * c.layers.size() * static_cast<std::size_t>(c.kv_heads) * static_cast<std::size_t>(c.head_dim);
   out.context = c.context;
+  out.vocab = c.vocab;
+  out.row_bytes = row_bytes(c);
   return out;
 }
 
