@@ -31,7 +31,7 @@ struct ClientResponse {
 
 class Unreachable : public Error {
  public:
-  enum class Why { refused, timed_out, cut_off, malformed };
+  enum class Why { refused, timed_out, cut_off, malformed, untrusted };
   Unreachable(Why why, std::string_view sentence) : Error(ErrorCode::internal, sentence), why(why) {}
   Why why;
 };
