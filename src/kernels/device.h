@@ -200,7 +200,7 @@ std::size_t packed_bytes(const tensor::View& view);
 struct CpuOptions {
   std::int32_t threads = 0;  ///< 0: every core this process may use
   MathMode math = MathMode::fast;
-  std::string_view isa = {};  ///< "", "baseline", "avx2", "avx512"; "" takes GLIA_CPU, else the best this CPU has
+  std::string_view isa = {};  ///< as available_isas(); "" takes GLIA_CPU, else the best this CPU has
 };
 
 /// Errors: throws glia::Error(invalid_input) for an instruction set that is unknown or that this CPU lacks.

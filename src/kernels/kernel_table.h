@@ -97,6 +97,7 @@ struct KernelTable {
   void (*attention_f32)(const AttentionTask&);
 };
 
+// Each exists where it is built: baseline everywhere, the others on their architecture.
 namespace baseline {
 extern const KernelTable kTable;
 }
@@ -104,6 +105,9 @@ namespace avx2 {
 extern const KernelTable kTable;
 }
 namespace avx512 {
+extern const KernelTable kTable;
+}
+namespace dotprod {
 extern const KernelTable kTable;
 }
 

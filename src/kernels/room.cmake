@@ -9,8 +9,8 @@ if(GLIA_SANITIZE MATCHES "address")
   list(APPEND isa_options -fno-sanitize-address-use-after-scope -fno-sanitize=undefined)
 endif()
 set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS "${isa_options}")
-target_compile_definitions(glia_kernels PRIVATE GLIA_ISA=baseline GLIA_SIMD_HEADER="kernels/simd/baseline.h")
 
+set(isas)
 function(glia_kernels_isa isa)
   add_library(glia_kernels_${isa} OBJECT ${isa_sources})
   target_include_directories(glia_kernels_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/src)
@@ -18,15 +18,30 @@ function(glia_kernels_isa isa)
   glia_warnings(glia_kernels_${isa})
   target_compile_options(glia_kernels_${isa} PRIVATE ${ARGN})
   target_sources(glia_kernels PRIVATE $<TARGET_OBJECTS:glia_kernels_${isa}>)
+  set(isas ${isas} ${isa} PARENT_SCOPE)
 endfunction()
 
-glia_kernels_isa(avx2 -mavx2 -mfma -mf16c)
-# GCC 12's AVX-512 intrinsics start from deliberately undefined registers and warn about them.
-glia_kernels_isa(avx512 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
-                 -Wno-uninitialized -Wno-maybe-uninitialized)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+  set(baseline kernels/simd/baseline.h)
+  set(other_architectures aarch64)
+  glia_kernels_isa(avx2 -mavx2 -mfma -mf16c)
+  # GCC 12's AVX-512 intrinsics start from deliberately undefined registers and warn about them.
+  glia_kernels_isa(avx512 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+                   -Wno-uninitialized -Wno-maybe-uninitialized)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(baseline kernels/simd/neon_baseline.h)
+  set(other_architectures x86_64)
+  glia_kernels_isa(dotprod -march=armv8.2-a+dotprod)
+else()
+  message(FATAL_ERROR "no kernels for ${CMAKE_SYSTEM_PROCESSOR}: write src/kernels/simd/<set>.h and cpu_isa_<architecture>.cpp")
+endif()
+target_compile_definitions(glia_kernels PRIVATE GLIA_ISA=baseline GLIA_SIMD_HEADER="${baseline}")
+foreach(other ${other_architectures})
+  set_source_files_properties(${dir}/cpu_isa_${other}.cpp PROPERTIES HEADER_FILE_ONLY ON)
+endforeach()
 
 if(GLIA_TESTS AND NOT GLIA_SANITIZE)
-  foreach(isa avx2 avx512)
+  foreach(isa ${isas})
     add_test(NAME kernels.isa_symbols_${isa}
              COMMAND ${CMAKE_COMMAND} -D NM=${CMAKE_NM} -D ISA=${isa} "-DOBJECTS=$<TARGET_OBJECTS:glia_kernels_${isa}>"
                      -P ${CMAKE_SOURCE_DIR}/src/kernels/isa_symbols.cmake)

@@ -7,7 +7,13 @@ endif()
 set(GLIA_CARGO ${cargo} CACHE STRING "The cargo that builds rust/text (1.88 or newer)")
 set(glia_text_rs_dir ${CMAKE_SOURCE_DIR}/rust/text)
 set(glia_text_rs_target ${CMAKE_BINARY_DIR}/rust)
+# A toolchain file that crosses says for what, and with which flags and environment: GLIA_RUST_*.
 set(glia_text_rs_library ${glia_text_rs_target}/release/libglia_text_rs.a)
+set(glia_text_rs_arguments)
+if(GLIA_RUST_TARGET)
+  set(glia_text_rs_library ${glia_text_rs_target}/${GLIA_RUST_TARGET}/release/libglia_text_rs.a)
+  set(glia_text_rs_arguments --target ${GLIA_RUST_TARGET})
+endif()
 file(GLOB glia_text_rs_sources CONFIGURE_DEPENDS ${glia_text_rs_dir}/src/*.rs)
 # Nothing of where it was built stays in the library.
 if(DEFINED ENV{CARGO_HOME})
@@ -15,11 +21,12 @@ if(DEFINED ENV{CARGO_HOME})
 else()
   set(cargo_home $ENV{HOME}/.cargo)
 endif()
-set(rustflags "--remap-path-prefix=${cargo_home}/registry/src=crates --remap-path-prefix=${glia_text_rs_dir}=rust/text")
+set(rustflags "--remap-path-prefix=${cargo_home}/registry/src=crates --remap-path-prefix=${glia_text_rs_dir}=rust/text ${GLIA_RUST_FLAGS}")
+string(STRIP "${rustflags}" rustflags)
 add_custom_command(
   OUTPUT ${glia_text_rs_library}
-  COMMAND ${CMAKE_COMMAND} -E env CARGO_TARGET_DIR=${glia_text_rs_target} "RUSTFLAGS=${rustflags}"
-          ${GLIA_CARGO} build --release --locked --lib --manifest-path ${glia_text_rs_dir}/Cargo.toml
+  COMMAND ${CMAKE_COMMAND} -E env CARGO_TARGET_DIR=${glia_text_rs_target} "RUSTFLAGS=${rustflags}" ${GLIA_RUST_ENV}
+          ${GLIA_CARGO} build ${glia_text_rs_arguments} --release --locked --lib --manifest-path ${glia_text_rs_dir}/Cargo.toml
   DEPENDS ${glia_text_rs_sources} ${glia_text_rs_dir}/Cargo.toml ${glia_text_rs_dir}/Cargo.lock
   COMMENT "cargo build rust/text"
   USES_TERMINAL
