@@ -103,8 +103,8 @@ def engine_first_token_ms(connection):
     """Sum over all calls so far of the engine's own time from submit to first sampled token."""
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
-    found = re.search(r"^glia_engine_first_token_milliseconds_sum\S* (\S+)$", text, re.M)
-    return float(found.group(1)) if found else 0.0
+    found = re.search(r"^glia_engine_first_token_seconds_sum\S* (\S+)$", text, re.M)
+    return 1000 * float(found.group(1)) if found else 0.0
 
 
 def serve():

@@ -32,6 +32,9 @@ int list(const Settings& settings, bool as_json);
 /// `model`: a catalogue id or alias.
 int show(const Settings& settings, const std::string& model, bool as_json);
 int ps(const Settings& settings, bool as_json);
+/// `keep_alive`: of this model alone, as long as it stays; empty: the server's.
+int load(const Settings& settings, const std::string& model, const std::string& keep_alive, bool as_json);
+int stop(const Settings& settings, const std::string& model, bool as_json);
 
 struct UsageOptions {
   int days = 7;

@@ -1,5 +1,7 @@
 #include "house.h"
 
+#include "memory_split.h"
+
 namespace glia::cli {
 namespace {
 
@@ -9,7 +11,10 @@ engine::EngineOptions engine_options(const Settings& settings) {
   options.math = settings.math == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
   options.prefix_cache = settings.prefix_cache;
   options.speculation = settings.speculation;
-  options.memory_budget = settings.memory_mib << 20;
+  options.memory_budget = split_memory(settings).models;
+  options.keep_alive_ms = settings.keep_alive_ms;
+  options.max_running = settings.max_running;
+  options.max_queued = settings.max_queued;
   return options;
 }
 

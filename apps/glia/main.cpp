@@ -30,7 +30,8 @@ void add_settings(CLI::App& app, GivenSettings& given) {
                  "Refuse ids that the service retires: off (default), now, or by a day (2026-12-01)")
       ->envname("GLIA_DEPRECATIONS");
   app.add_option("--threads", given.threads, "Threads of the engine (default: every core)")->envname("GLIA_THREADS");
-  app.add_option("--memory-mib", given.memory_mib, "Most memory for weights and KV pages")->envname("GLIA_MEMORY_MIB");
+  app.add_option("--memory-mib", given.memory_mib, "Most memory of the whole program (default: 3/4 of the machine)")
+      ->envname("GLIA_MEMORY_MIB");
   app.add_flag("--no-prefix-cache", given.no_prefix_cache,
                "Compute every prompt whole, also where it begins like another")
       ->envname("GLIA_NO_PREFIX_CACHE");
@@ -56,6 +57,7 @@ struct Program {
   RunOptions run_options;
   UsageOptions usage_options;
   std::string shown_model;
+  std::string load_keep_alive;
   bool as_json = false;
   std::function<int()> verb;
 
@@ -85,6 +87,13 @@ struct Program {
     c->add_option("--preload", serve_options.preload, "Ids to load before the first request")
         ->delimiter(',')
         ->envname("GLIA_PRELOAD");
+    c->add_option("--keep-alive", given.keep_alive,
+                  "How long an idle model stays in memory (default: 30m; 0: not at all, -1: for good)")
+        ->envname("GLIA_KEEP_ALIVE");
+    c->add_option("--max-running", given.max_running, "Answers of one model at once (default: 64)")
+        ->envname("GLIA_MAX_RUNNING");
+    c->add_option("--max-queued", given.max_queued, "Requests that wait beside them; above: 429 (default: 512)")
+        ->envname("GLIA_MAX_QUEUED");
     c->add_flag("--in-memory", given.in_memory, "Keep the ledger in memory; nothing is written to disk");
     c->add_option("--address-file", serve_options.address_file,
                   "Write the address there; end at once when another glia serve does already");
@@ -122,6 +131,21 @@ struct Program {
     add_address(*ps_command, given);
     ps_command->add_flag("--json", as_json, "As JSON");
     ps_command->callback([this] { verb = [this] { return ps(settle_settings(given), as_json); }; });
+
+    auto* load_command = app.add_subcommand("load", "Bring a model into the memory of a running glia serve");
+    add_address(*load_command, given);
+    load_command->add_option("model", shown_model, "A catalogue id or alias")->required();
+    load_command->add_option("--keep-alive", load_keep_alive,
+                             "How long it stays when idle, instead of the server's (30m; 0: not at all, -1: for good)");
+    load_command->add_flag("--json", as_json, "As JSON");
+    load_command->callback(
+        [this] { verb = [this] { return load(settle_settings(given), shown_model, load_keep_alive, as_json); }; });
+
+    auto* stop_command = app.add_subcommand("stop", "Take a model out of the memory of a running glia serve");
+    add_address(*stop_command, given);
+    stop_command->add_option("model", shown_model, "A catalogue id or alias")->required();
+    stop_command->add_flag("--json", as_json, "As JSON");
+    stop_command->callback([this] { verb = [this] { return stop(settle_settings(given), shown_model, as_json); }; });
 
     auto* usage_command = app.add_subcommand("usage", "Calls, tokens and neurons by day and model");
     add_settings(*usage_command, given);

@@ -1,53 +1,73 @@
-#include <iostream>
-#include <stdexcept>
+#include <unistd.h>
 
+#include <iostream>
+
+#include "base/duration.h"
 #include "base/json.h"
 #include "commands.h"
-#include "http/client.h"
+#include "server_call.h"
 #include "terminal.h"
 
 namespace glia::cli {
 namespace {
 
-std::string ask(const Settings& settings, const std::string& path) {
-  const bool v6 = settings.host.find(':') != std::string::npos;
-  const std::string base =
-      "http://" + (v6 ? "[" + settings.host + "]" : settings.host) + ":" + std::to_string(settings.port);
-  try {
-    const auto answer = http::get(base + path);
-    if (answer.status != 200) {
-      throw std::runtime_error("what answers at " + base + " is not glia serve (HTTP " + std::to_string(answer.status) +
-                               ")");
-    }
-    return answer.body;
-  } catch (const http::Unreachable&) {
-    throw std::runtime_error("nothing answers at " + base +
-                             "; start it with `glia serve`, or name its --host and --port");
-  }
+std::int64_t number(const json::value& model, const char* key) { return model.at(key).to_number<std::int64_t>(); }
+
+std::string bytes(const json::value& model, const char* key) {
+  return human_bytes(static_cast<std::uint64_t>(number(model, key)));
+}
+
+/// When it goes if nobody asks for it.
+std::string until(const json::value& model) {
+  if (model.at("loading").as_bool()) return "loading";
+  if (model.at("stopping").as_bool()) return "when idle (stopped)";
+  if (model.at("idle_ms").is_null()) return "in use";
+  if (model.at("expires_in_ms").is_null()) return "stays";
+  return "in " + duration_text(number(model, "expires_in_ms"));
+}
+
+/// The id that it answers for, or how many; `--json` has them all.
+std::string ids(const json::value& model) {
+  const json::array& all = model.at("ids").as_array();
+  if (all.size() == 1) return std::string(all.front().as_string());
+  return all.empty() ? "-" : std::to_string(all.size()) + " ids";
+}
+
+std::string speed(const json::value& model) {
+  const double per_second = model.at("tokens_per_s").to_number<double>();
+  return per_second > 0 ? fixed(per_second, 1) : "-";
 }
 
 }  // namespace
 
 int ps(const Settings& settings, bool as_json) {
-  const std::string body = ask(settings, "/glia/v1/status");
+  const json::value status = ask_server(settings, "/glia/v1/status");
   if (as_json) {
-    std::cout << body << "\n";
+    std::cout << json::serialize(status) << "\n";
     return 0;
   }
-  const json::value status = parse_json(body);
-  Table table({"MODEL", "MEMORY", "RUNNING", "QUEUED", "KV PAGES", "TOKENS IN", "TOKENS OUT"}, {1, 2, 3, 4, 5, 6});
+  // PAGES: of KV memory, by what runs + kept for prompts that begin alike / in all. HITS: the share of prompts' tokens
+  // that those had.
+  Table table({"MODEL", "ANSWERS FOR", "WEIGHTS", "KV", "OTHER", "RUN", "WAIT", "TOK/S", "PAGES", "HITS", "GOES"},
+              {2, 3, 4, 5, 6, 7, 8, 9});
   for (const auto& m : status.at("models").as_array()) {
-    const auto number = [&](const char* key) { return m.at(key).to_number<std::int64_t>(); };
-    table.add({std::string(m.at("name").as_string()), human_bytes(static_cast<std::uint64_t>(number("bytes"))),
-               human_count(number("running")), human_count(number("queued")),
-               human_count(number("kv_pages_used")) + "/" + human_count(number("kv_pages")),
-               human_count(number("prompt_tokens")), human_count(number("generated_tokens"))});
+    const std::int64_t cached = number(m, "cached_tokens");
+    const std::int64_t asked = cached + number(m, "prompt_tokens");
+    table.add({std::string(m.at("name").as_string()), ids(m), bytes(m, "weight_bytes"), bytes(m, "kv_bytes"),
+               bytes(m, "scratch_bytes"), human_count(number(m, "running")), human_count(number(m, "queued")), speed(m),
+               human_count(number(m, "kv_pages_used")) + "+" + human_count(number(m, "kv_pages_cached")) + "/" +
+                   human_count(number(m, "kv_pages")),
+               asked > 0 ? std::to_string(100 * cached / asked) + " %" : "-", until(m)});
   }
   if (table.empty()) {
-    std::cout << "No model in memory; the first call of one loads it.\n";
+    std::cout << "No model in memory; the first call of one loads it, or `glia load ID`.\n";
   } else {
     std::cout << table.text();
   }
+  const json::value& memory = status.at("memory");
+  std::cout << styled(STDOUT_FILENO, Style::dim,
+                      bytes(memory, "used") + " of " + bytes(memory, "budget") + " for models are taken")
+            << "\n";
   return 0;
 }
 

@@ -52,7 +52,7 @@ class QuotaRig {
                       .clock = &clock_,
                       .weights = [this](const catalog::ModelEntry& entry) { return weights_.resolve(entry); },
                       .usage = [this](std::string_view account, int days) { return ledger_->usage(account, days); },
-                      .engine_status = [] { return std::vector<engine::ModelStatus>{}; },
+                      .engine = nullptr,
                       .ready = {},
                       .new_id = {}},
         api::AppInfo{.version = "0", .device = "none", .profile = "tiny", .host = "127.0.0.1"});

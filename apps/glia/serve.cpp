@@ -50,7 +50,7 @@ api::Services services(House& house, const std::atomic<bool>& ready) {
           .clock = &house.clock,
           .weights = [&house](const catalog::ModelEntry& entry) { return house.weights.resolve(entry); },
           .usage = [&house](std::string_view account, int days) { return house.ledger->usage(account, days); },
-          .engine_status = [&house] { return house.engine->status(); },
+          .engine = house.engine.get(),
           .ready = [&ready] { return ready.load(); },
           .new_id = {}};
 }

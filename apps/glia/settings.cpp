@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "base/duration.h"
 #include "catalog/catalog.h"
 
 namespace glia::cli {
@@ -70,6 +71,12 @@ void read_serve(const fs::path& file, const toml::table& table, Settings& s) {
       s.log_json = value_of<bool>(file, key, node, "true or false");
     else if (key == "threads")
       s.threads = static_cast<int>(std::clamp<std::int64_t>(number(key, node), -1, 4096));
+    else if (key == "keep_alive")
+      s.keep_alive_ms = keep_alive_of(node.is_integer() ? std::to_string(number(key, node)) : text(key, node));
+    else if (key == "max_running")
+      s.max_running = static_cast<int>(std::clamp<std::int64_t>(number(key, node), -1, 1 << 20));
+    else if (key == "max_queued")
+      s.max_queued = static_cast<int>(std::clamp<std::int64_t>(number(key, node), -1, 1 << 20));
     else if (key == "memory_mib")
       s.memory_mib = static_cast<std::uint64_t>(std::max<std::int64_t>(0, number(key, node)));
     else
@@ -123,6 +130,12 @@ void one_of(const char* name, const std::string& value, std::initializer_list<co
 
 }  // namespace
 
+std::int64_t keep_alive_of(const std::string& text) {
+  if (text == "-1") return -1;
+  if (const auto ms = parse_duration_ms(text)) return *ms;
+  throw UsageError("keep-alive is a time like 30m, 0 for as soon as it is idle, or -1 for good; not `" + text + "`");
+}
+
 fs::path xdg_data_home() { return xdg("XDG_DATA_HOME", ".local/share"); }
 fs::path xdg_config_home() { return xdg("XDG_CONFIG_HOME", ".config"); }
 
@@ -154,6 +167,9 @@ Settings settle_settings(const GivenSettings& given) {
   put(s.log_level, given.log_level);
   put(s.threads, given.threads);
   put(s.memory_mib, given.memory_mib);
+  put(s.max_running, given.max_running);
+  put(s.max_queued, given.max_queued);
+  if (given.keep_alive) s.keep_alive_ms = keep_alive_of(*given.keep_alive);
   if (given.port) s.port = static_cast<std::uint16_t>(*given.port);
   s.prefix_cache = s.prefix_cache && !given.no_prefix_cache;
   s.speculation = s.speculation && !given.no_speculation;
@@ -175,6 +191,8 @@ Settings settle_settings(const GivenSettings& given) {
   }
   one_of("math", s.math, {"fast", "exact"});
   one_of("log level", s.log_level, {"debug", "info", "warn", "error"});
+  if (s.max_running < 1 || s.max_running > 4096) throw UsageError("max-running is 1 to 4096");
+  if (s.max_queued < 0 || s.max_queued > 65536) throw UsageError("max-queued is 0 to 65536");
   if (s.threads < 0) throw UsageError("threads must not be negative");
   return s;
 }

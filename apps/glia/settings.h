@@ -33,7 +33,10 @@ struct Settings {
   std::string math = "fast";         ///< "fast" or "exact"
   bool speculation = true;           ///< answers that repeat what was said are guessed and checked
   bool prefix_cache = true;          ///< prompts that begin alike are computed once (by account)
-  std::uint64_t memory_mib = 0;      ///< weights and KV together; 0: three quarters of the machine
+  std::uint64_t memory_mib = 0;      ///< of the whole process (memory_split.h); 0: three quarters of the machine
+  std::int64_t keep_alive_ms = std::int64_t{30} * 60 * 1000;  ///< an idle model goes after it; 0: at once; -1: never
+  int max_running = 64;                                       ///< generations of one model at once
+  int max_queued = 512;                                       ///< that wait beside them; further ones are refused
   std::string log_level = "info";
   bool log_json = false;
   std::map<std::string, std::filesystem::path> models;  ///< the user's own weights by catalogue id
@@ -42,8 +45,8 @@ struct Settings {
 /// What the command line and the environment gave; empty where they said nothing.
 struct GivenSettings {
   std::optional<std::string> config;
-  std::optional<std::string> host, profile, plan, deprecations, data, models_dir, math, log_level;
-  std::optional<int> port, threads;
+  std::optional<std::string> host, profile, plan, deprecations, data, models_dir, math, log_level, keep_alive;
+  std::optional<int> port, threads, max_running, max_queued;
   std::optional<std::uint64_t> memory_mib;
   bool log_json = false;
   bool in_memory = false;
@@ -56,6 +59,9 @@ struct GivenSettings {
 /// Reads glia.toml (the given one, else ./glia.toml, else $XDG_CONFIG_HOME/glia/glia.toml, where there is one) and puts
 /// what was given above it. Errors: UsageError naming the file, line and key, or the flag.
 Settings settle_settings(const GivenSettings& given);
+
+/// Milliseconds of "30m", "0" or "-1". Errors: UsageError.
+std::int64_t keep_alive_of(const std::string& text);
 
 /// XDG base directories with their defaults.
 std::filesystem::path xdg_data_home();

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kWorkers = 2;
 constexpr std::size_t kMostWaiting = 256;
+constexpr std::size_t kMostLoads = 64;
 
 /// 128 bits from the system in hex.
 std::string random_id() {
@@ -38,7 +39,6 @@ std::string random_id() {
 Services completed(Services s) {
   if (!s.new_id) s.new_id = random_id;
   if (!s.ready) s.ready = [] { return true; };
-  if (!s.engine_status) s.engine_status = [] { return std::vector<engine::ModelStatus>{}; };
   if (!s.usage) s.usage = [](std::string_view, int) { return std::vector<ledger::UsageRow>{}; };
   if (!s.weights) s.weights = [](const catalog::ModelEntry&) { return tasks::ResolvedWeights{}; };
   return s;
@@ -133,20 +133,24 @@ Error refusal_error(int status, std::string_view reason) {
 
 }  // namespace
 
-Context::Context(Services s, AppInfo i, tasks::WorkQueue& w)
+Context::Context(Services s, AppInfo i, tasks::WorkQueue& w, tasks::WorkQueue& l)
     : services(completed(std::move(s))),
       info(std::move(i)),
       guard(info.host),
-      metrics(services.engine_status),
+      metrics(services.engine),
       sessions(*services.clock, [this](std::size_t open) { metrics.leases(open); }),
       pacer(std::make_shared<Pacer>(*services.clock)),
-      work(w) {}
+      work(w),
+      loads(l) {}
 
 struct App::Impl {
   Impl(Services services, AppInfo info)
-      : work(kWorkers, kMostWaiting), context(std::make_shared<Context>(std::move(services), std::move(info), work)) {}
+      : work(kWorkers, kMostWaiting),
+        loads(kWorkers, kMostLoads),
+        context(std::make_shared<Context>(std::move(services), std::move(info), work, loads)) {}
 
   tasks::WorkQueue work;
+  tasks::WorkQueue loads;
   std::shared_ptr<Context> context;
 };
 

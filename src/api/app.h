@@ -37,7 +37,8 @@ struct Services {
   std::function<tasks::ResolvedWeights(const catalog::ModelEntry&)> weights;
   /// Rows of the ledger; may wait for the disk (called on a worker thread).
   std::function<std::vector<ledger::UsageRow>(std::string_view account, int days)> usage;
-  std::function<std::vector<engine::ModelStatus>()> engine_status;
+  /// The models in memory; null: there are none, and none can be loaded by name.
+  engine::Engine* engine = nullptr;
   /// False while models are preloaded: /health says 503. Empty: always ready.
   std::function<bool()> ready;
   /// Unguessable ids for requests and sessions. Empty: 128 random bits in hex.

@@ -14,7 +14,7 @@
 namespace glia::api {
 
 struct Context {
-  Context(Services s, AppInfo i, tasks::WorkQueue& w);
+  Context(Services s, AppInfo i, tasks::WorkQueue& w, tasks::WorkQueue& l);
 
   const Clock& clock() const { return *services.clock; }
   const catalog::Catalog& catalog() const { return *services.catalog; }
@@ -26,7 +26,8 @@ struct Context {
   Metrics metrics;
   Sessions sessions;
   std::shared_ptr<Pacer> pacer;  ///< for what a rehearsal holds back; closed with the App
-  tasks::WorkQueue& work;  ///< for what must not run on the I/O thread: large bodies, the disk; outlives the server
+  tasks::WorkQueue& work;   ///< for what must not run on the I/O thread: large bodies, the disk; outlives the server
+  tasks::WorkQueue& loads;  ///< for what waits for a model: minutes, perhaps
 };
 
 }  // namespace glia::api

@@ -21,7 +21,7 @@ const prometheus::Histogram::BucketBoundaries kSeconds = {0.001, 0.0025, 0.005, 
 }  // namespace
 
 struct Metrics::Impl {
-  std::function<std::vector<engine::ModelStatus>()> engine_status;
+  const engine::Engine* engine = nullptr;
   mutable prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& requests =
       BuildCounter().Name("glia_http_requests_total").Help("Answered requests.").Register(registry);
@@ -41,9 +41,7 @@ struct Metrics::Impl {
       BuildGauge().Name("glia_leases").Help("Sessions that follow their events.").Register(registry).Add({});
 };
 
-Metrics::Metrics(std::function<std::vector<engine::ModelStatus>()> engine_status) : impl_(std::make_unique<Impl>()) {
-  impl_->engine_status = std::move(engine_status);
-}
+Metrics::Metrics(const engine::Engine* engine) : impl_(std::make_unique<Impl>()) { impl_->engine = engine; }
 Metrics::~Metrics() = default;
 
 void Metrics::request(std::string_view dialect, int status, double seconds) {
@@ -73,8 +71,8 @@ void Metrics::leases(std::size_t open) { impl_->open_leases.Set(static_cast<doub
 
 std::string Metrics::text() const {
   auto families = impl_->registry.Collect();
-  if (impl_->engine_status) {
-    auto engine = engine_families(impl_->engine_status());
+  if (impl_->engine != nullptr) {
+    auto engine = engine_families(impl_->engine->figures());
     families.insert(families.end(), std::make_move_iterator(engine.begin()), std::make_move_iterator(engine.end()));
   }
   return prometheus::TextSerializer().Serialize(families);

@@ -2,11 +2,9 @@
 // Thread rule: safe from any thread.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "engine/engine.h"
 #include "tasks/runner.h"
@@ -15,7 +13,8 @@ namespace glia::api {
 
 class Metrics {
  public:
-  explicit Metrics(std::function<std::vector<engine::ModelStatus>()> engine_status);
+  /// `engine` outlives it; may be null.
+  explicit Metrics(const engine::Engine* engine);
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;

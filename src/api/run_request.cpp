@@ -86,11 +86,15 @@ void refuse_binary(const Context& context, std::string_view model, std::string_v
               "a body of type " + printable(content_type, 60) + "; the models served here take JSON");
 }
 
-void run_on_worker(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply,
-                   std::function<void()> job) {
-  if (!context->work.post([reply, job = std::move(job)] { answer_errors(reply, job); })) {
+void run_on(tasks::WorkQueue& queue, const std::shared_ptr<Reply>& reply, std::function<void()> job) {
+  if (!queue.post([reply, job = std::move(job)] { answer_errors(reply, job); })) {
     reply->error(Error(ErrorCode::out_of_capacity));
   }
+}
+
+void run_on_worker(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply,
+                   std::function<void()> job) {
+  run_on(context->work, reply, std::move(job));
 }
 
 void run_job(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, std::size_t body_bytes,

@@ -35,6 +35,9 @@ bool is_binary(std::string_view content_type);
 void run_job(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, std::size_t body_bytes,
              std::function<void()> job);
 
+/// Runs `job` on one of the queue's threads. What the job throws becomes the reply's error.
+void run_on(tasks::WorkQueue& queue, const std::shared_ptr<Reply>& reply, std::function<void()> job);
+
 /// The same always on a worker thread: for what waits for the disk.
 void run_on_worker(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply,
                    std::function<void()> job);

@@ -95,6 +95,29 @@ std::string run_case(const Case& c, const std::string& base, Kept& kept) {
   }
 }
 
+/// One model in memory that stays busy: a stop waits for it.
+class FakeEngine final : public engine::Engine {
+ public:
+  std::shared_ptr<engine::ChatModel> acquire(const std::filesystem::path&, const engine::AcquireOptions&) override {
+    Error error(ErrorCode::out_of_capacity, "the model needs about 900 MiB of memory, the budget is 800 MiB");
+    error.retry_after_s = 5;
+    throw error;
+  }
+  std::shared_ptr<engine::ChatModel> find(const std::filesystem::path&) override { return nullptr; }
+  engine::Stopped stop(const std::filesystem::path&) override { return engine::Stopped::when_idle; }
+  std::vector<engine::ModelStatus> status() const override {
+    engine::ModelStatus status;
+    status.name = "Fake-Weights";
+    status.path = "/a/folder/fake.gguf";
+    status.running = 1;
+    status.keep_alive_ms = 60'000;
+    status.kv_pages_cached = 7;
+    return {status};
+  }
+  engine::EngineFigures figures() const override { return {800, 700, status()}; }
+  std::string_view device_name() const override { return "cpu fake"; }
+};
+
 struct FakeServer {
   explicit FakeServer(std::uint16_t port = 0, const std::string& version = "9.9.9") {
     api::Services services;
@@ -106,6 +129,7 @@ struct FakeServer {
       weights.name = "Fake-Weights";
       weights.stand_in = true;
       weights.available = true;
+      weights.path = "/a/folder/fake.gguf";
       weights.file = "fake.gguf";
       weights.package = "fake 1.0";
       return weights;
@@ -122,13 +146,7 @@ struct FakeServer {
       row.stand_in = true;
       return std::vector<ledger::UsageRow>{row};
     };
-    services.engine_status = [] {
-      engine::ModelStatus status;
-      status.name = "Fake-Weights";
-      status.path = "/a/folder/fake.gguf";
-      status.running = 1;
-      return std::vector<engine::ModelStatus>{status};
-    };
+    services.engine = &engine;
     app = std::make_unique<api::App>(services, api::AppInfo{version, "cpu fake", "tiny", "127.0.0.1"});
     http::ServerOptions options;
     options.port = port;
@@ -140,6 +158,7 @@ struct FakeServer {
   SystemClock clock;
   catalog::Catalog catalog = catalog::Catalog::load();
   FakeRunner runner{catalog};
+  FakeEngine engine;
   std::unique_ptr<api::App> app;
   std::unique_ptr<http::Server> server;
 };

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "api/admin/models.h"
 #include "api/rehearsal/rehearsal.h"
 #include "api/rehearsal/routes.h"
 #include "api/run_request.h"
@@ -39,43 +40,6 @@ void health(const ContextPtr& context, const ReplyPtr& reply) {
 void metrics(const ContextPtr& context, const ReplyPtr& reply) {
   reply->set_quiet();
   reply->send(200, "text/plain; version=0.0.4; charset=utf-8", context->metrics.text());
-}
-
-void models(const ContextPtr& context, const ReplyPtr& reply) {
-  json::array out;
-  for (const auto& entry : context->catalog().models()) {
-    if (!entry.served()) continue;
-    const tasks::ResolvedWeights weights = context->services.weights(entry);
-    out.push_back(json::object{{"id", entry.id},
-                               {"task", entry.task},
-                               {"weights", weights.name},
-                               {"stand_in", weights.stand_in},
-                               {"available", weights.available},
-                               {"file", weights.file},
-                               {"package", weights.package},
-                               {"advice", weights.advice}});
-  }
-  reply->json(200, json::serialize(out));
-}
-
-void status(const ContextPtr& context, const ReplyPtr& reply) {
-  json::array models;
-  for (const auto& m : context->services.engine_status()) {
-    models.push_back(json::object{{"name", m.name},
-                                  {"file", m.path.filename().string()},
-                                  {"bytes", m.bytes},
-                                  {"running", m.running},
-                                  {"queued", m.queued},
-                                  {"kv_pages_used", m.kv_pages_used},
-                                  {"kv_pages", m.kv_pages},
-                                  {"prompt_tokens", m.prompt_tokens},
-                                  {"generated_tokens", m.generated_tokens},
-                                  {"steps", m.steps}});
-  }
-  reply->json(200, json::serialize(json::object{{"models", std::move(models)},
-                                                {"device", context->info.device},
-                                                {"profile", context->info.profile},
-                                                {"leases", context->sessions.leases().open}}));
 }
 
 void usage(const ContextPtr& context, const ReplyPtr& reply, const http::Request& request) {
@@ -161,11 +125,13 @@ void route(const ContextPtr& context, const ReplyPtr& reply, const http::Request
   };
   for (const Route& r :
        {Route{"/", welcome}, Route{"/version", version}, Route{"/health", health}, Route{"/metrics", metrics},
-        Route{"/glia/v1/models", models}, Route{"/glia/v1/status", status}}) {
+        Route{"/glia/v1/models", serve_models}, Route{"/glia/v1/status", serve_status}}) {
     if (path != r.path) continue;
     if (!is_get(request)) not_allowed(reply, "GET");
     return r.get(context, reply);
   }
+  if (path == "/glia/v1/load") return serve_load(context, reply, request);
+  if (path == "/glia/v1/stop") return serve_stop(context, reply, request);
   if (path == "/glia/v1/usage") {
     if (!is_get(request)) not_allowed(reply, "GET");
     return usage(context, reply, request);
