@@ -1,5 +1,5 @@
-// SmolLM2's weights rounded to what Hugging Face folders hold, AWQ's 4-bit integers and FP8 with a scale per row: the
-// fast path's perplexity against that of the same weights exactly dequantised, within 0.5 %, as in
+// SmolLM2's weights rounded to what Hugging Face folders hold, AWQ's and GPTQ's 4-bit integers and FP8 with a scale per
+// row: the fast path's perplexity against that of the same weights exactly dequantised, within 0.5 %, as in
 // smollm2_types_test.cpp.
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -53,40 +53,99 @@ struct Matrix {
   std::vector<float> values;
 };
 
-/// AutoAWQ's layout of plainly rounded integers: groups of 32 inputs, outputs packed 0, 2, 4, 6, 1, 3, 5, 7.
-void add_awq(FolderWriter& out, const std::string& stem, const Matrix& m) {
-  constexpr std::array<std::uint64_t, 8> kOrder = {0, 2, 4, 6, 1, 3, 5, 7};
-  constexpr std::uint64_t kGroup = 32;
-  const std::uint64_t groups = m.cols / kGroup;
-  std::vector<float> scales(groups * m.rows);
-  std::vector<std::uint8_t> q(m.cols * m.rows);
-  std::vector<std::uint8_t> zeros(groups * m.rows);
+constexpr std::uint64_t kGroup = 32;
+
+/// Plainly rounded 4-bit integers with zero points, input k of a row in the group that `groups` says.
+struct Int4 {
+  std::vector<float> scales;        ///< [groups, rows]
+  std::vector<std::uint8_t> zeros;  ///< [groups, rows], 1 to 15
+  std::vector<std::uint8_t> q;      ///< [cols, rows]
+};
+
+std::vector<std::uint32_t> groups_in_order(std::uint64_t cols) {
+  std::vector<std::uint32_t> groups(cols);
+  for (std::uint64_t k = 0; k < cols; k++) groups[k] = static_cast<std::uint32_t>(k / kGroup);
+  return groups;
+}
+
+Int4 rounded(const Matrix& m, std::span<const std::uint32_t> groups) {
+  const auto level = [](float v, long least) {
+    return static_cast<std::uint8_t>(std::clamp(std::lround(v), least, 15L));
+  };
+  const std::uint64_t count = m.cols / kGroup;
+  Int4 out{std::vector<float>(count * m.rows), std::vector<std::uint8_t>(count * m.rows),
+           std::vector<std::uint8_t>(m.cols * m.rows)};
   for (std::uint64_t r = 0; r < m.rows; r++) {
-    for (std::uint64_t g = 0; g < groups; g++) {
-      const float* x = m.values.data() + r * m.cols + g * kGroup;
-      const float low = std::min(0.0F, *std::min_element(x, x + kGroup));
-      const float high = std::max(0.0F, *std::max_element(x, x + kGroup));
-      const float d = tensor::f16_to_f32(tensor::f32_to_f16((high - low) / 15));
-      const auto level = [&](float v) { return static_cast<std::uint8_t>(std::clamp(std::lround(v), 0L, 15L)); };
-      scales[g * m.rows + r] = d;
-      zeros[g * m.rows + r] = level(-low / d);
-      for (std::uint64_t j = 0; j < kGroup; j++) {
-        q[(g * kGroup + j) * m.rows + r] = level(x[j] / d + zeros[g * m.rows + r]);
-      }
+    const float* x = m.values.data() + r * m.cols;
+    std::vector<float> low(count);
+    std::vector<float> high(count);
+    for (std::uint64_t k = 0; k < m.cols; k++) {
+      low[groups[k]] = std::min(low[groups[k]], x[k]);
+      high[groups[k]] = std::max(high[groups[k]], x[k]);
+    }
+    for (std::uint64_t g = 0; g < count; g++) {
+      const float d = tensor::f16_to_f32(tensor::f32_to_f16((high[g] - low[g]) / 15));
+      out.scales[g * m.rows + r] = d;
+      out.zeros[g * m.rows + r] = level(-low[g] / d, 1);
+    }
+    for (std::uint64_t k = 0; k < m.cols; k++) {
+      const std::uint64_t at = groups[k] * m.rows + r;
+      out.q[k * m.rows + r] = level(x[k] / out.scales[at] + out.zeros[at], 0);
     }
   }
-  const auto packed = [&](const std::vector<std::uint8_t>& values) {
-    Bytes bytes(values.size() / 2);
-    for (std::size_t at = 0; at < values.size(); at += 8) {
-      std::uint32_t word = 0;
-      for (std::size_t i = 0; i < 8; i++) word |= static_cast<std::uint32_t>(values[at + kOrder[i]]) << (4 * i);
-      std::memcpy(bytes.data() + at / 2, &word, 4);
-    }
-    return bytes;
-  };
-  out.add(stem + ".qweight", "I32", {m.cols, m.rows / 8}, packed(q));
-  out.add(stem + ".qzeros", "I32", {groups, m.rows / 8}, packed(zeros));
-  out.add_floats(stem + ".scales", tensor::DType::f16, {groups, m.rows}, scales);
+  return out;
+}
+
+using Order = std::array<std::uint64_t, 8>;
+constexpr Order kInOrder = {0, 1, 2, 3, 4, 5, 6, 7};
+
+/// Eight neighbours of a row-major table in an int32, the one at order[i] in bits 4 i.
+Bytes packed(const std::vector<std::uint8_t>& values, const Order& order) {
+  Bytes bytes(values.size() / 2);
+  for (std::size_t at = 0; at < values.size(); at += 8) {
+    std::uint32_t word = 0;
+    for (std::size_t i = 0; i < 8; i++) word |= static_cast<std::uint32_t>(values[at + order[i]]) << (4 * i);
+    std::memcpy(bytes.data() + at / 2, &word, 4);
+  }
+  return bytes;
+}
+
+/// AutoAWQ's layout: outputs packed 0, 2, 4, 6, 1, 3, 5, 7.
+void add_awq(FolderWriter& out, const std::string& stem, const Matrix& m) {
+  constexpr Order kOrder = {0, 2, 4, 6, 1, 3, 5, 7};
+  const std::uint64_t groups = m.cols / kGroup;
+  const Int4 w = rounded(m, groups_in_order(m.cols));
+  out.add(stem + ".qweight", "I32", {m.cols, m.rows / 8}, packed(w.q, kOrder));
+  out.add(stem + ".qzeros", "I32", {groups, m.rows / 8}, packed(w.zeros, kOrder));
+  out.add_floats(stem + ".scales", tensor::DType::f16, {groups, m.rows}, w.scales);
+}
+
+/// GPTQ's layout, version 1: inputs packed in order, zero points less one, and the group of every input.
+void add_gptq(FolderWriter& out, const std::string& stem, const Matrix& m, std::span<const std::uint32_t> group_of) {
+  const std::uint64_t groups = m.cols / kGroup;
+  Int4 w = rounded(m, group_of);
+  std::vector<std::uint8_t> eights(w.q.size());  // [cols / 8, rows, 8]
+  for (std::uint64_t k = 0; k < m.cols; k++) {
+    for (std::uint64_t r = 0; r < m.rows; r++) eights[(k / 8 * m.rows + r) * 8 + k % 8] = w.q[k * m.rows + r];
+  }
+  for (std::uint8_t& zero : w.zeros) zero--;
+  Bytes index(m.cols * 4);
+  std::memcpy(index.data(), group_of.data(), index.size());
+  out.add(stem + ".qweight", "I32", {m.cols / 8, m.rows}, packed(eights, kInOrder));
+  out.add(stem + ".qzeros", "I32", {groups, m.rows / 8}, packed(w.zeros, kInOrder));
+  out.add_floats(stem + ".scales", tensor::DType::f16, {groups, m.rows}, w.scales);
+  out.add(stem + ".g_idx", "I32", {m.cols}, index);
+}
+
+void add_gptq(FolderWriter& out, const std::string& stem, const Matrix& m) {
+  add_gptq(out, stem, m, groups_in_order(m.cols));
+}
+
+/// Neighbouring inputs lie in different groups.
+void add_act_order(FolderWriter& out, const std::string& stem, const Matrix& m) {
+  std::vector<std::uint32_t> group_of(m.cols);
+  for (std::uint64_t k = 0; k < m.cols; k++) group_of[k] = static_cast<std::uint32_t>(k % (m.cols / kGroup));
+  add_gptq(out, stem, m, group_of);
 }
 
 void add_f8(FolderWriter& out, const std::string& stem, const Matrix& m) {
@@ -187,6 +246,15 @@ void expect_same_perplexity(const std::string& label, const std::string& quantis
 
 TEST(SmolLm2Folder, Awq) {
   expect_same_perplexity("awq", R"({"quant_method":"awq","bits":4,"group_size":32,"version":"gemm"})", add_awq);
+}
+
+TEST(SmolLm2Folder, Gptq) {
+  expect_same_perplexity("gptq", R"({"quant_method":"gptq","bits":4,"group_size":32})", add_gptq);
+}
+
+TEST(SmolLm2Folder, GptqActOrder) {
+  expect_same_perplexity("act_order", R"({"quant_method":"gptq","bits":4,"group_size":32,"desc_act":true})",
+                         add_act_order);
 }
 
 TEST(SmolLm2Folder, Fp8) { expect_same_perplexity("fp8", R"({"quant_method":"fbgemm_fp8"})", add_f8); }
