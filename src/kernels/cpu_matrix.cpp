@@ -153,7 +153,7 @@ struct Quantised {
     for (std::int64_t k = 0; k < cols; k += kBlockCols, quants += Type::kBlockBytes) {
       for (int j = 0; j < kBlockCols; j++) {
         int q = get_quant<Type>(quants, row, j);
-        if constexpr (Type::kCodes != nullptr) q = Type::kCodes[q];
+        if constexpr (Type::kCoded) q = Type::kCodes[q];
         out[k + j] = weight(group + part.scale_offset, k + j, row, q);
       }
     }

@@ -65,7 +65,8 @@ struct PackedQuants {
   static constexpr bool kZeros = false;               ///< a zero point per row and group
   static constexpr bool kGroupScales = false;         ///< float32, per 32 << task.scale_shift columns
   static constexpr bool kBf16Scales = false;
-  static constexpr const std::uint8_t* kCodes = nullptr;  ///< [16], what a quant stands for
+  static constexpr bool kCoded = false;                   ///< a quant stands for kCodes[quant]
+  static constexpr const std::uint8_t* kCodes = nullptr;  ///< [16]
   static constexpr int kBlockBytes = 64 * layout.bits;    ///< quants of 32 columns
   static constexpr int kSubScaleBytes = (layout.super ? 16 : 32) * (layout.min ? 2 : 1);
   static constexpr int kSuperHeadBytes = layout.super ? (layout.min ? 64 : 32) : 0;
@@ -102,14 +103,17 @@ template <>
 struct Packed<tensor::DType::q3_k> : PackedQuants<{.bits = 3, .zero_shift = 2, .sub_block = 16, .super = true}> {};
 template <>
 struct Packed<tensor::DType::iq4_nl> : PackedQuants<{.dot_bits = 8, .zero_shift = 7}> {
+  static constexpr bool kCoded = true;
   static constexpr const std::uint8_t* kCodes = kIq4Codes;
 };
 template <>
 struct Packed<tensor::DType::iq4_xs> : PackedQuants<{.dot_bits = 8, .zero_shift = 7, .super = true}> {
+  static constexpr bool kCoded = true;
   static constexpr const std::uint8_t* kCodes = kIq4Codes;
 };
 template <>
 struct Packed<tensor::DType::mxfp4> : PackedQuants<{.dot_bits = 5, .zero_shift = 4}> {
+  static constexpr bool kCoded = true;
   static constexpr const std::uint8_t* kCodes = kFp4Codes;
   static constexpr bool kBf16Scales = true;
 };

@@ -27,7 +27,7 @@ GLIA_INLINE Bytes stored_bytes(const std::uint8_t* block) {
 template <class Type, int g>
 GLIA_INLINE Bytes group_bytes(const std::uint8_t* block) {
   const Bytes stored = stored_bytes<Type, g>(block);
-  if constexpr (Type::kCodes != nullptr) return lookup(stored, Type::kCodes);
+  if constexpr (Type::kCoded) return lookup(stored, Type::kCodes);
   return stored;
 }
 
