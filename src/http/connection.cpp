@@ -91,18 +91,17 @@ asio::awaitable<void> Connection::serve() {
 
 /// The deadlines and the budget of one request that is being received.
 struct Connection::Receiving {
-  Receiving(ConnectionHost& h, bool first) : host(h), opened(Clock::now()), progress(opened) {
+  Receiving(ConnectionHost& h, bool first)
+      : host(h), share(std::make_shared<ByteShare>(h.buffered)), opened(Clock::now()), progress(opened) {
     const auto& o = host.options;
     head_deadline = opened + seconds(first ? o.header_timeout_s : o.idle_timeout_s);
   }
-  ~Receiving() { give_back(); }
   Receiving(const Receiving&) = delete;
   Receiving& operator=(const Receiving&) = delete;
 
   void fed(RequestReader& reader) {
     progress = Clock::now();
-    host.buffered += reader.body_bytes() - counted;
-    counted = reader.body_bytes();
+    over_budget = share->set(reader.body_bytes()) > host.options.max_buffered_bytes;
     if (!started && reader.started()) {
       started = true;
       head_deadline = progress + seconds(host.options.header_timeout_s);
@@ -110,20 +109,25 @@ struct Connection::Receiving {
       reader.request().received_ns = steady_ns(progress);
     }
   }
-  void give_back() { host.buffered -= std::exchange(counted, 0); }
-  bool over_budget() const { return host.buffered > host.options.max_buffered_bytes; }
   Time deadline(bool in_body) const {
     return in_body ? std::min(body_deadline, progress + seconds(host.options.idle_timeout_s)) : head_deadline;
   }
 
   ConnectionHost& host;
+  std::shared_ptr<ByteShare> share;
   Time opened;
   Time progress;
   Time head_deadline;
   Time body_deadline;
   bool started = false;
-  std::size_t counted = 0;
+  bool over_budget = false;
 };
+
+asio::awaitable<Connection::Next> Connection::refuse_body(Receiving& receiving, RequestReader& reader) {
+  receiving.share->set(0);
+  std::string().swap(reader.request().body);
+  return refuse(kBodies, reader);
+}
 
 asio::awaitable<Connection::Next> Connection::read_request(RequestReader& reader, bool first) {
   Receiving receiving(host_, first);
@@ -133,13 +137,13 @@ asio::awaitable<Connection::Next> Connection::read_request(RequestReader& reader
       in_.erase(0, reader.feed(in_));
       receiving.fed(reader);
     }
-    if (reader.state() == RequestReader::State::done) co_return Next::go_on;
-    if (reader.state() == RequestReader::State::refused) co_return co_await refuse(reader.refusal(), reader);
-    if (receiving.over_budget()) {
-      receiving.give_back();
-      std::string().swap(reader.request().body);
-      co_return co_await refuse(kBodies, reader);
+    if (reader.state() == RequestReader::State::done) {
+      if (receiving.over_budget) co_return co_await refuse_body(receiving, reader);
+      reader.request().charge = receiving.share;
+      co_return Next::go_on;
     }
+    if (reader.state() == RequestReader::State::refused) co_return co_await refuse(reader.refusal(), reader);
+    if (receiving.over_budget) co_return co_await refuse_body(receiving, reader);
     if (lost()) co_return Next::drop;
     if (host_.draining && !receiving.started) co_return Next::drop;  // nothing unread: closing is no reset
     if (read_closed_) co_return Next::linger;
@@ -178,12 +182,13 @@ asio::awaitable<Connection::Next> Connection::answer(RequestReader& reader) {
   const bool head_only = reader.request().method == "HEAD";
   const bool http_1_0 = reader.http_1_0();
   close_after_ = !reader.keep_alive() || host_.draining;
-  exchange_ = std::make_shared<Exchange>(host_.options.max_pending_bytes,
-                                         [weak = weak_from_this(), executor = socket_.get_executor()] {
-                                           asio::post(executor, [weak] {
-                                             if (const auto self = weak.lock()) self->wake();
-                                           });
-                                         });
+  exchange_ =
+      std::make_shared<Exchange>(Exchange::Limits{host_.options.max_pending_bytes, host_.options.max_all_pending_bytes},
+                                 host_.pending, [weak = weak_from_this(), executor = socket_.get_executor()] {
+                                   asio::post(executor, [weak] {
+                                     if (const auto self = weak.lock()) self->wake();
+                                   });
+                                 });
   call_handler(reader, exchange_);
 
   bool begun = false;

@@ -18,6 +18,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "http/answer_head.h"
+#include "http/byte_count.h"
 #include "http/exchange.h"
 #include "http/request_reader.h"
 #include "http/server.h"
@@ -31,7 +32,8 @@ struct ConnectionHost {
   ServerOptions options;
   Handler handler;
   std::array<char, 65536> scratch{};  ///< reads land here first: an idle connection holds no buffer
-  std::size_t buffered = 0;           ///< body bytes being received
+  std::shared_ptr<ByteCount> buffered = std::make_shared<ByteCount>(0);  ///< of bodies
+  std::shared_ptr<ByteCount> pending = std::make_shared<ByteCount>(0);   ///< of answers that wait for their clients
   bool draining = false;
   std::function<void(Connection*)> opened;
   std::function<void(Connection*)> closed;
@@ -57,6 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Next { go_on, linger, drop };
   struct Receiving;
 
+  boost::asio::awaitable<Next> refuse_body(Receiving& receiving, RequestReader& reader);
   boost::asio::awaitable<void> run(Mode mode);
   boost::asio::awaitable<void> serve();
   boost::asio::awaitable<Next> read_request(RequestReader& reader, bool first);

@@ -30,8 +30,18 @@ class Handle final : public Responder {
 
 }  // namespace
 
-Exchange::Exchange(std::size_t max_pending, std::function<void()> wake)
-    : max_pending_(max_pending), wake_(std::move(wake)) {}
+Exchange::Exchange(const Limits& limits, std::shared_ptr<ByteCount> all_pending, std::function<void()> wake)
+    : limits_(limits), wake_(std::move(wake)), all_pending_(std::move(all_pending)), share_(all_pending_) {}
+
+void Exchange::set_pending_locked(std::size_t bytes) {
+  pending_ = bytes;
+  share_.set(bytes);
+}
+
+bool Exchange::too_much_locked(std::size_t more) const {
+  if (pending_ + more > limits_.pending) return true;
+  return pending_ > kFairPending && all_pending_->load() + more > limits_.all_pending;
+}
 
 std::shared_ptr<Responder> Exchange::responder(const std::shared_ptr<Exchange>& exchange) {
   return std::make_shared<Handle>(exchange);
@@ -45,7 +55,7 @@ Exchange::News Exchange::take() {
 
 void Exchange::taken_by_client(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
-  pending_ -= std::min(bytes, pending_);
+  set_pending_locked(pending_ - std::min(bytes, pending_));
 }
 
 void Exchange::finish(bool left) {
@@ -59,7 +69,7 @@ void Exchange::finish(bool left) {
       callback = std::exchange(disconnected_, nullptr);
     }
     news_ = {};
-    pending_ = 0;
+    set_pending_locked(0);
   }
   if (callback) callback();
 }
@@ -76,7 +86,7 @@ void Exchange::send(int status, Headers headers, std::string body) {
   news_.whole = true;
   news_.status = status;
   news_.headers = std::move(headers);
-  pending_ += body.size();
+  set_pending_locked(pending_ + body.size());
   news_.pieces.push_back(std::move(body));
   news_.ended = true;
   wake_locked();
@@ -103,11 +113,11 @@ void Exchange::begin_answer(int status, Headers headers, std::function<void(std:
 void Exchange::write(std::string data) {
   const std::lock_guard lock(mutex_);
   if (!begun_ || ended_ || !wake_ || data.empty()) return;
-  if (pending_ + data.size() > max_pending_) {
+  if (too_much_locked(data.size())) {
     news_.too_slow = true;
     news_.pieces.clear();
   } else {
-    pending_ += data.size();
+    set_pending_locked(pending_ + data.size());
     news_.pieces.push_back(std::move(data));
   }
   wake_locked();

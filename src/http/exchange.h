@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "http/byte_count.h"
 #include "http/server.h"
 
 namespace glia::http {
@@ -30,7 +31,13 @@ class Exchange {
     bool too_slow = false;  ///< the client did not take what was written
   };
 
-  Exchange(std::size_t max_pending, std::function<void()> wake);
+  struct Limits {
+    std::size_t pending = 0;      ///< bytes of this answer that the client has not taken
+    std::size_t all_pending = 0;  ///< of all answers; above it, kFairPending of one are too many
+  };
+  static constexpr std::size_t kFairPending = 64 << 10;
+
+  Exchange(const Limits& limits, std::shared_ptr<ByteCount> all_pending, std::function<void()> wake);
 
   /// The handle for the handler. The answer counts as dropped when the last copy goes before the end.
   static std::shared_ptr<Responder> responder(const std::shared_ptr<Exchange>& exchange);
@@ -55,7 +62,10 @@ class Exchange {
   void wake_locked();
 
   mutable std::mutex mutex_;
-  const std::size_t max_pending_;
+  bool too_much_locked(std::size_t more) const;
+  void set_pending_locked(std::size_t bytes);
+
+  const Limits limits_;
   std::function<void()> wake_;  ///< empty after finish()
   News news_;
   bool woken_ = false;  ///< a wake is on its way
@@ -63,6 +73,8 @@ class Exchange {
   bool ended_ = false;
   bool left_ = false;
   std::size_t pending_ = 0;
+  const std::shared_ptr<ByteCount> all_pending_;
+  ByteShare share_;  ///< pending_ as a part of it
   std::function<void()> disconnected_;
 };
 

@@ -33,6 +33,7 @@ struct Request {
   std::string body;
   std::string remote;            ///< address without port
   std::int64_t received_ns = 0;  ///< steady clock, first byte of the request
+  std::shared_ptr<void> charge;  ///< the body's part of max_buffered_bytes, as long as the request lives
 
   /// First value of a header (lower-case name) or query parameter.
   std::optional<std::string_view> header(std::string_view name) const;
@@ -75,9 +76,12 @@ struct ServerOptions {
   int header_timeout_s = 15;
   int idle_timeout_s = 75;   ///< between requests, and for a body or an answer without progress
   int body_timeout_s = 300;  ///< for a whole body
-  std::size_t max_pending_bytes = std::size_t{8} << 20;     ///< of write() not taken by the client: then it is cut off
-  std::size_t max_buffered_bytes = std::size_t{512} << 20;  ///< bodies being received, of all connections together
-  RefusalFormat refusal;                                    ///< none: the reason as text/plain
+  std::size_t max_pending_bytes = std::size_t{8} << 20;  ///< of write() not taken by the client: then it is cut off
+  /// The same of all connections together: whoever has more than a fair part of it is cut off.
+  std::size_t max_all_pending_bytes = std::size_t{512} << 20;
+  /// Bodies of all connections together, from their first byte until the handler lets go of the request.
+  std::size_t max_buffered_bytes = std::size_t{512} << 20;
+  RefusalFormat refusal;  ///< none: the reason as text/plain
 };
 
 class Server {
