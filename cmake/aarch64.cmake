@@ -5,6 +5,7 @@ set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+set(MOLD OFF)  # Debian's cross compiler looks for no other linker than its own
 
 # Debian's cross packages (the C and C++ libraries), and beside them the arm64 packages of the other libraries.
 get_filename_component(glia_aarch64 ${CMAKE_CURRENT_LIST_DIR}/../.toolchain/aarch64 ABSOLUTE)
