@@ -5,7 +5,7 @@ _glia() {
     mapfile -t COMPREPLY < <(compgen -W "$(glia --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\).*/\1/p') --help --version" -- "$word")
   elif [ "${word#-}" != "$word" ]; then
     mapfile -t COMPREPLY < <(compgen -W "$(glia "$verb" --help 2>/dev/null | grep -o -- '--[a-z-]*' | sort -u)" -- "$word")
-  elif [ "$verb" = run ] && [ "$COMP_CWORD" = 2 ]; then
+  elif { [ "$verb" = run ] || [ "$verb" = pull ] || [ "$verb" = rm ]; } && [ "$COMP_CWORD" = 2 ]; then
     mapfile -t COMPREPLY < <(compgen -W "$(glia list 2>/dev/null | grep -o '^@[^ ]*')" -- "$word")
   else
     mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -15,6 +15,7 @@ const kDebian = [
   ["fmt", "libfmt-dev"],
   ["CLI11", "libcli11-dev"],
   ["toml++", "libtomlplusplus-dev"],
+  ["OpenSSL", "libssl-dev"],
   ["The C++ standard library (GCC Runtime Library Exception)", "libstdc++-12-dev"],
 ];
 
@@ -33,6 +34,8 @@ for (const [name, pkg] of kDebian) {
   add(`${name}, Debian package ${pkg} ${version}`, "", text);
 }
 add("prometheus-cpp, core", "MIT", readFileSync(join(root, ".toolchain/prometheus-cpp/LICENSE"), "utf8"));
+const curl_version = readFileSync(join(root, ".toolchain/curl/version"), "utf8").trim();
+add(`libcurl ${curl_version}`, "curl", readFileSync(join(root, ".toolchain/curl/COPYING"), "utf8"));
 add("SQLite", "public domain", "The author disclaims copyright to this source code.");
 
 const metadata = JSON.parse(
