@@ -45,7 +45,11 @@ House::House(const Settings& settings)
       ledger(open_ledger(settings, clock)),
       engine(engine::make_engine(engine_options(settings), clock)),
       meter(*ledger),
-      local(catalog, *engine, meter, clock, weights, {.retired_by = retired_by(settings)}),
+      local(catalog, *engine, meter, clock, weights,
+            {.max_running = settings.max_running,
+             .max_queued = settings.max_queued,
+             .most_input_bytes = split_memory(settings).requests / 2,
+             .retired_by = retired_by(settings)}),
       runner(local, catalog, clock, settings.rate_limits) {}
 
 }  // namespace glia::cli

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <future>
 #include <iostream>
+#include <map>
 #include <set>
 
 #include "address_file.h"
@@ -11,6 +12,7 @@
 #include "commands.h"
 #include "house.h"
 #include "http/server.h"
+#include "memory_split.h"
 #include "signals.h"
 #include "terminal.h"
 #include "version.h"
@@ -31,15 +33,15 @@ log::Level level_of(const std::string& name) {
 
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
-/// The files to load before the first request, each once. Errors: UsageError for an id that cannot be served.
-std::set<std::filesystem::path> preload_files(const House& house, const std::vector<std::string>& ids) {
-  std::set<std::filesystem::path> files;
+/// The files to load before the first request, each once, with the id that asked first. Errors: UsageError for an id that cannot be served.
+std::map<std::filesystem::path, std::string> preload_files(const House& house, const std::vector<std::string>& ids) {
+  std::map<std::filesystem::path, std::string> files;
   for (const auto& id : ids) {
     const auto* entry = house.catalog.find(id);
     if (entry == nullptr) throw UsageError("--preload: there is no model " + id);
     const auto weights = house.weights.resolve(*entry);
     if (!weights.available) throw UsageError("--preload " + id + ": " + weights.advice);
-    files.insert(weights.path);
+    files.emplace(weights.path, entry->id);
   }
   return files;
 }
@@ -120,16 +122,22 @@ int serve(const Settings& settings, const ServeOptions& options) {
   http_options.host = settings.host;
   http_options.port = settings.port;
   http_options.refusal = app.refusal();
+  // A quarter for bodies (a growing one has twice its size), a quarter for answers, half for parsed inputs (House).
+  const std::size_t requests = split_memory(settings).requests;
+  http_options.max_buffered_bytes = requests / 8;
+  http_options.max_body_bytes = std::min(http_options.max_body_bytes, requests / 8);
+  http_options.max_all_pending_bytes = requests / 4;
+  http_options.max_pending_bytes = std::min(http_options.max_pending_bytes, requests / 8);
   const auto server = http::Server::start(http_options, app.handler());
   greet(house, settings, server->port());
   if (address) address->write(url_of(settings.host, server->port()), kVersion);
 
   const auto loading = std::async(std::launch::async, [&] {
-    for (const auto& file : files) {
+    for (const auto& [file, id] : files) {
       try {
         house.engine->acquire(file);
       } catch (const Error& e) {
-        log::error("preload failed", {{"file", file.filename().string()}, {"error", e.message()}});
+        log::error("preload failed", {{"model", id}, {"file", file.filename().string()}, {"error", e.message()}});
       }
     }
     ready = true;

@@ -14,6 +14,27 @@ constexpr std::size_t kParsedAtOnce = 64 << 10;  ///< bytes; some 0.2 ms of pars
 constexpr std::array<std::string_view, 5> kWithoutEffect = {"tags", "returnRawResponse", "websocket", "prefix",
                                                             "sessionOptions"};
 
+/// A parsed value takes some 50 bytes, a million of them 50 MB, whatever the body's own size: `[[],[],…` is three bytes
+/// each. No real input has a fraction of this.
+constexpr std::size_t kMostValues = 200'000;
+
+/// An upper bound on the values of a JSON text: one, and one more for each separator and each thing opened.
+std::size_t most_values(std::string_view text) {
+  std::size_t count = 1;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+    } else {
+      in_string = c == '"';
+      count += c == ',' || c == '[' || c == '{' || c == ':' ? 1 : 0;
+    }
+  }
+  return count;
+}
+
 bool flag(const json::value& value, std::string_view name) {
   if (value.is_bool()) return value.get_bool();
   if (value.is_null()) return false;
@@ -68,6 +89,9 @@ void read_options(const json::value& options, tasks::RunRequest& request, std::v
 
 json::object parse_object(std::string_view body) {
   if (body.empty()) throw Error(ErrorCode::incomplete_request, "the body is missing");
+  if (most_values(body) > kMostValues) {
+    throw Error(ErrorCode::request_too_large, "the body holds more than " + std::to_string(kMostValues) + " values");
+  }
   json::value value = parse_json(body);
   if (!value.is_object()) throw Error(ErrorCode::invalid_input, "the body must be a JSON object");
   return std::move(value.get_object());

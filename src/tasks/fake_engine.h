@@ -2,6 +2,7 @@
 // hand.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -168,7 +169,7 @@ class Engine final : public engine::Engine {
     if (broken) throw Error(*broken);
     return model_;
   }
-  std::shared_ptr<engine::ChatModel> find(const std::filesystem::path&) override { return nullptr; }
+  std::shared_ptr<engine::ChatModel> find(const std::filesystem::path&) override { return present ? model_ : nullptr; }
   engine::Stopped stop(const std::filesystem::path&) override { return engine::Stopped::not_loaded; }
   std::vector<engine::ModelStatus> status() const override { return statuses; }
   engine::EngineFigures figures() const override { return {0, 0, statuses}; }
@@ -192,6 +193,7 @@ class Engine final : public engine::Engine {
   }
 
   std::optional<Error> broken;
+  std::atomic<bool> present = false;  ///< find() gives the model
   std::vector<engine::ModelStatus> statuses;
 
  private:

@@ -1,5 +1,6 @@
 #include "tasks/local_runner.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -9,12 +10,19 @@
 #include <utility>
 #include <vector>
 
+#include "tasks/admission.h"
+#include "tasks/model_waiting.h"
 #include "tasks/text_generation_input.h"
 #include "tasks/text_generation_run.h"
 #include "tasks/work_queue.h"
 
 namespace glia::tasks {
 namespace {
+
+/// What a run takes beside its input: sequence, sampler, decoder, what dialect and connection keep for it.
+constexpr std::size_t kRunBytes = 16 << 10;
+/// A token of an answer, as the sequence keeps it and as text.
+constexpr std::size_t kTokenBytes = 16;
 
 Error busy() {
   Error error(ErrorCode::out_of_capacity);
@@ -59,7 +67,9 @@ struct LocalRunner::Impl {
         clock(clock_in),
         weights(weights_in),
         options(options_in),
-        work(options.threads, options.most_waiting) {}
+        admission({options.max_running, options.max_queued, options.most_input_bytes}, clock),
+        work(options.threads, options.most_waiting),
+        waiting(engine, options.loads) {}
 
   const catalog::Catalog& catalog;
   engine::Engine& engine;
@@ -73,12 +83,15 @@ struct LocalRunner::Impl {
   std::uint64_t next = 0;
   std::map<std::uint64_t, std::weak_ptr<TextGenerationRun>> active;
 
-  WorkQueue work;  // last: its threads end first
+  mutable Admission admission;
+  WorkQueue work;
+  ModelWaiting waiting;  // last: its threads end first, they hand over to `work`
 
   const catalog::ModelEntry& entry_of(const std::string& id) const;
   TextGenerationJob check(RunRequest request) const;
   void refuse_if_busy(const ResolvedWeights& resolved) const;
   std::shared_ptr<Run> start(TextGenerationJob job, std::shared_ptr<RunSink> sink);
+  void begin(const std::shared_ptr<TextGenerationRun>& run);
   void forget(std::uint64_t key);
 };
 
@@ -108,6 +121,9 @@ TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
   job.weights = weights.resolve(*job.entry);
   if (!job.weights.available) throw Error(ErrorCode::model_unavailable, job.weights.advice);
   if (request.reject_if_busy) refuse_if_busy(job.weights);
+  const auto answer = static_cast<std::size_t>(std::clamp<std::int64_t>(job.input.max_tokens, 0, 1 << 20));
+  job.place = admission.enter(
+      job.weights.path, bytes_of(job.input.messages) + job.input.raw_prompt.size() + answer * kTokenBytes + kRunBytes);
 
   job.info.model = job.entry->id;
   job.info.weights = job.weights.name;
@@ -143,17 +159,26 @@ std::shared_ptr<Run> LocalRunner::Impl::start(TextGenerationJob job, std::shared
     key = next++;
     active.emplace(key, std::weak_ptr<TextGenerationRun>());
   }
-  const auto run = std::make_shared<TextGenerationRun>(std::move(job), engine, meter, clock, std::move(sink),
-                                                       [this, key] { forget(key); });
+  const auto run =
+      std::make_shared<TextGenerationRun>(std::move(job), meter, clock, std::move(sink), [this, key] { forget(key); });
   {
     const std::lock_guard lock(mutex);
     active[key] = run;
   }
-  if (!work.post([run] { run->prepare(); })) {
+  if (!work.post([this, run] { begin(run); })) {
     forget(key);
     throw busy();
   }
   return std::make_shared<Handle>(run);
+}
+
+// On a work thread. What is in memory goes on at once; what is not waits elsewhere and comes back.
+void LocalRunner::Impl::begin(const std::shared_ptr<TextGenerationRun>& run) {
+  if (const auto model = engine.find(run->weights())) return run->prepare(model);
+  waiting.wait_for(run->weights(), [this, run](const std::shared_ptr<engine::ChatModel>& model, const Error* error) {
+    if (error != nullptr) return run->refuse(*error);
+    if (!work.post([run, model] { run->prepare(model); })) run->prepare(model);
+  });
 }
 
 void LocalRunner::Impl::forget(std::uint64_t key) {

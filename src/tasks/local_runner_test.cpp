@@ -408,7 +408,7 @@ TEST_F(LocalRunnerTest, RejectIfBusyDoesNotWait) {
 }
 
 TEST_F(LocalRunnerTest, TooManyWaitingRunsAreRefusedNotKept) {
-  make({.threads = 1, .most_waiting = 2});
+  make({.max_running = 1, .max_queued = 2});
   engine_.hold(true);
   run(R"({"prompt":"hi"})");
   engine_.wait_for_acquire();
@@ -417,13 +417,65 @@ TEST_F(LocalRunnerTest, TooManyWaitingRunsAreRefusedNotKept) {
     others.push_back(sink_ = std::make_shared<Recorder>());
     run(R"({"prompt":"hi"})");
   }
-  EXPECT_EQ(refusal(R"({"prompt":"hi"})"), "out_of_capacity: ");
+  EXPECT_EQ(refusal(R"({"prompt":"hi"})"), "out_of_capacity: 3 requests are ahead");
   engine_.hold(false);
   for (int i = 0; i < 3; ++i) {
     auto g = model_->next();
     answer(*g);
   }
   for (const auto& o : others) EXPECT_EQ(o->ended().back(), "finished stop");
+}
+
+TEST_F(LocalRunnerTest, InputsThatWaitFillNoMoreThanTheirMemory) {
+  make({.most_input_bytes = 100'000});
+  const std::string large = R"({"prompt":")" + std::string(70'000, 'x') + R"("})";
+  run(R"({"prompt":"hi","max_tokens":4})");
+  auto first = model_->next();
+  EXPECT_EQ(refusal(large), "out_of_capacity: the inputs that wait fill the memory for requests");
+  answer(*first);
+  sink_->ended();
+  sink_ = std::make_shared<Recorder>();
+  EXPECT_EQ(refusal(large), "accepted");  // too long for the window, which is another matter
+  sink_->ended();
+}
+
+// A load, or a wait for memory, keeps no thread from the runs of models that are there.
+TEST_F(LocalRunnerTest, RunsThatWaitForALoadHoldUpNobody) {
+  make({.threads = 1, .loads = 1});
+  engine_.hold(true);
+  std::vector<std::shared_ptr<Recorder>> waiting;
+  for (int i = 0; i < 5; ++i) {
+    waiting.push_back(sink_ = std::make_shared<Recorder>());
+    run(R"({"prompt":"hi"})");
+  }
+  engine_.wait_for_acquire();
+  engine_.present = true;
+  sink_ = std::make_shared<Recorder>();
+  run(R"({"prompt":"now","max_tokens":77})");
+  auto now = model_->next();
+  EXPECT_EQ(now->request().max_tokens, 77);
+  answer(*now);
+  sink_->ended();
+  EXPECT_EQ(engine_.acquired().size(), 1U) << "one load for all";
+  engine_.hold(false);
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    auto g = model_->next();
+    answer(*g);
+  }
+  for (const auto& w : waiting) EXPECT_EQ(w->ended().back(), "finished stop");
+}
+
+TEST_F(LocalRunnerTest, AllThatWaitForALoadHearThatItFailed) {
+  engine_.hold(true);
+  engine_.broken = Error(ErrorCode::model_unavailable, "no");
+  std::vector<std::shared_ptr<Recorder>> waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.push_back(sink_ = std::make_shared<Recorder>());
+    run(R"({"prompt":"hi"})");
+  }
+  engine_.wait_for_acquire();
+  engine_.hold(false);
+  for (const auto& w : waiting) EXPECT_TRUE(w->ended().back().starts_with("failed")) << w->ended().back();
 }
 
 TEST_F(LocalRunnerTest, CancelWhileLoadingUsesNothing) {

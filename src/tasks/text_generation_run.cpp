@@ -7,19 +7,18 @@
 
 namespace glia::tasks {
 
-TextGenerationRun::TextGenerationRun(TextGenerationJob job, engine::Engine& engine, Meter& meter, const Clock& clock,
+TextGenerationRun::TextGenerationRun(TextGenerationJob job, Meter& meter, const Clock& clock,
                                      std::shared_ptr<RunSink> sink, std::function<void()> on_end)
     : job_(std::move(job)),
-      engine_(engine),
       meter_(meter),
       clock_(clock),
       sink_(std::move(sink)),
       on_end_(std::move(on_end)),
       run_ns_(clock.steady_ns()) {}
 
-void TextGenerationRun::prepare() {
+void TextGenerationRun::prepare(const std::shared_ptr<engine::ChatModel>& model) {
   try {
-    prepare_or_throw();
+    prepare_or_throw(*model);
   } catch (const Error& e) {
     fail(e);
   } catch (const std::exception& e) {
@@ -28,13 +27,13 @@ void TextGenerationRun::prepare() {
   }
 }
 
-void TextGenerationRun::prepare_or_throw() {
+void TextGenerationRun::prepare_or_throw(engine::ChatModel& model) {
   throw_if_cancelled();
-  const auto model = engine_.acquire(job_.weights.path);
-  throw_if_cancelled();
-  auto prompt = build_prompt(job_.input, *model, job_.entry->context_window, clock_.unix_ms() / 1000);
+  auto prompt = build_prompt(job_.input, model, job_.entry->context_window, clock_.unix_ms() / 1000);
   throw_if_cancelled();
   if (!prompt.note.empty()) job_.info.messages.push_back(std::move(prompt.note));
+  job_.input.messages = {};  // as long as the run may live, the tokens are enough
+  job_.input.raw_prompt = {};
   prompt_tokens_ = static_cast<std::int64_t>(prompt.tokens.size());
   const auto& price = job_.entry->price;
   meter_.reserve(job_.bill, price ? price->neurons(prompt_tokens_, prompt.max_tokens) : 0);
@@ -48,7 +47,7 @@ void TextGenerationRun::prepare_or_throw() {
   request.account = job_.bill.account;
   request.prefix_cache = job_.prefix_cache ? engine::PrefixCache::on : engine::PrefixCache::off;
   generate_ns_ = clock_.steady_ns();
-  auto generation = model->generate(std::move(request), shared_from_this());
+  auto generation = model.generate(std::move(request), shared_from_this());
   // From here on the engine's thread may be in text() or done() already.
   bool cancelled = false;
   {
@@ -160,6 +159,7 @@ void TextGenerationRun::fail(const Error& error) {
 }
 
 void TextGenerationRun::end(const std::function<void()>& tell) {
+  job_.place.reset();  // who hears the end finds the place free
   try {
     tell();
   } catch (const std::exception& e) {

@@ -29,17 +29,21 @@ struct TextGenerationJob {
   Bill bill;
   RunInfo info;
   bool prefix_cache = true;
+  std::shared_ptr<void> place;  ///< held until the run has ended
 };
 
 class TextGenerationRun final : public Run,
                                 public engine::GenerationSink,
                                 public std::enable_shared_from_this<TextGenerationRun> {
  public:
-  TextGenerationRun(TextGenerationJob job, engine::Engine& engine, Meter& meter, const Clock& clock,
-                    std::shared_ptr<RunSink> sink, std::function<void()> on_end);
+  TextGenerationRun(TextGenerationJob job, Meter& meter, const Clock& clock, std::shared_ptr<RunSink> sink,
+                    std::function<void()> on_end);
 
-  /// On a work thread: loads, renders, tokenises, reserves and hands over to the engine.
-  void prepare();
+  const std::filesystem::path& weights() const { return job_.weights.path; }
+  /// On a work thread: renders, tokenises, reserves and hands over to the engine.
+  void prepare(const std::shared_ptr<engine::ChatModel>& model);
+  /// Instead: there is no model.
+  void refuse(const Error& error) { fail(error); }
 
   void cancel() override;
   void text(std::string_view piece, std::span<const std::int32_t> tokens) override;
@@ -47,7 +51,7 @@ class TextGenerationRun final : public Run,
   void failed(const Error& error) override;
 
  private:
-  void prepare_or_throw();
+  void prepare_or_throw(engine::ChatModel& model);
   void throw_if_cancelled();
   void start();
   /// Charges what was used, then tells the sink: `error` where the engine failed, else the result.
@@ -59,7 +63,6 @@ class TextGenerationRun final : public Run,
   double ms_since_run(std::int64_t now_ns) const { return static_cast<double>(now_ns - run_ns_) / 1e6; }
 
   TextGenerationJob job_;
-  engine::Engine& engine_;
   Meter& meter_;
   const Clock& clock_;
   std::shared_ptr<RunSink> sink_;
