@@ -45,6 +45,16 @@ struct UsageOptions {
 };
 int usage(const Settings& settings, const UsageOptions& options);
 
+struct BenchOptions {
+  std::string model = "@cf/meta/llama-3.1-8b-instruct";  ///< an id or alias, or the path of weights
+  std::int32_t prompt = 256;                             ///< tokens
+  std::int32_t answer = 128;
+  std::vector<std::int32_t> concurrency = {1, 8, 32};
+  int seconds = 60;  ///< a row that would not be over by then is left out; the first always runs
+  bool as_json = false;
+};
+int bench(const Settings& settings, const BenchOptions& options);
+
 int version(bool as_json);
 
 }  // namespace glia::cli

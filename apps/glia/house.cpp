@@ -5,6 +5,17 @@
 namespace glia::cli {
 namespace {
 
+std::unique_ptr<ledger::Ledger> open_ledger(const Settings& settings, const Clock& clock) {
+  std::error_code ec;
+  if (!settings.in_memory) std::filesystem::create_directories(settings.data, ec);
+  if (ec) throw UsageError("cannot make the data folder " + settings.data.string() + ": " + ec.message());
+  return ledger::Ledger::open({.path = settings.in_memory ? std::filesystem::path() : ledger_path(settings),
+                               .plan = settings.plan == "free" ? ledger::Plan::free : ledger::Plan::paid},
+                              clock);
+}
+
+}  // namespace
+
 engine::EngineOptions engine_options(const Settings& settings) {
   engine::EngineOptions options;
   options.threads = settings.threads;
@@ -17,17 +28,6 @@ engine::EngineOptions engine_options(const Settings& settings) {
   options.max_queued = settings.max_queued;
   return options;
 }
-
-std::unique_ptr<ledger::Ledger> open_ledger(const Settings& settings, const Clock& clock) {
-  std::error_code ec;
-  if (!settings.in_memory) std::filesystem::create_directories(settings.data, ec);
-  if (ec) throw UsageError("cannot make the data folder " + settings.data.string() + ": " + ec.message());
-  return ledger::Ledger::open({.path = settings.in_memory ? std::filesystem::path() : ledger_path(settings),
-                               .plan = settings.plan == "free" ? ledger::Plan::free : ledger::Plan::paid},
-                              clock);
-}
-
-}  // namespace
 
 tasks::WeightsOptions weights_options(const Settings& settings) {
   return {.profile = settings.profile,

@@ -30,6 +30,7 @@ struct House {
   LimitedRunner runner;  ///< what the dialects call
 };
 
+engine::EngineOptions engine_options(const Settings& settings);
 tasks::WeightsOptions weights_options(const Settings& settings);
 /// tasks::LocalRunnerOptions::retired_by.
 std::string retired_by(const Settings& settings);

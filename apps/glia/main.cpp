@@ -56,6 +56,7 @@ struct Program {
   ServeOptions serve_options;
   RunOptions run_options;
   UsageOptions usage_options;
+  BenchOptions bench_options;
   std::string shown_model;
   std::string load_keep_alive;
   bool as_json = false;
@@ -67,6 +68,7 @@ struct Program {
     add_serve();
     add_run();
     add_looks();
+    add_bench();
     app.footer(
         "Examples:\n"
         "  glia serve\n"
@@ -161,6 +163,24 @@ struct Program {
     auto* version_command = app.add_subcommand("version", "Version, instruction sets and the one in use");
     version_command->add_flag("--json", as_json, "As JSON");
     version_command->callback([this] { verb = [this] { return version(as_json); }; });
+  }
+
+  void add_bench() {
+    auto* c = app.add_subcommand("bench", "How fast a model answers on this machine, alone and with many at once");
+    c->add_option("model", bench_options.model,
+                  "A catalogue id, or a .gguf or Hugging Face folder (default: @cf/meta/llama-3.1-8b-instruct)");
+    c->add_option("--prompt", bench_options.prompt, "Tokens of a prompt (default: 256)")
+        ->check(CLI::Range(1, 1'000'000));
+    c->add_option("--answer", bench_options.answer, "Tokens of an answer (default: 128)")
+        ->check(CLI::Range(1, 1'000'000));
+    c->add_option("--concurrency", bench_options.concurrency, "Streams at once, a row each (default: 1,8,32)")
+        ->delimiter(',')
+        ->check(CLI::Range(1, 512));
+    c->add_option("--seconds", bench_options.seconds, "Leave out rows that would take longer (default: 60)")
+        ->check(CLI::Range(1, 86'400));
+    c->add_flag("--json", bench_options.as_json, "As JSON");
+    add_settings(*c, given);
+    c->callback([this] { verb = [this] { return bench(settle_settings(given), bench_options); }; });
   }
 };
 

@@ -113,5 +113,45 @@ TEST(Program, ListAndVersionAndHelpAreZero) {
   EXPECT_EQ(glia("usage --csv --json").code, 2);
 }
 
+TEST(Program, BenchMeasuresRowsAndLeavesOutWhatTakesTooLong) {
+  const std::string few = "bench --prompt 12 --answer 4 --data /tmp/glia-cli-test ";
+  const Outcome table = glia(few + "--concurrency 1,3");
+  ASSERT_EQ(table.code, 0) << table.text;
+  for (const char* line :
+       {"SmolLM2-135M-Instruct ~ (@cf/meta/llama-3.1-8b-instruct) on ", "prompts of 12 tokens, answers of 4",
+        "STREAMS  PROMPT TOK/S  ANSWER TOK/S  ONE STREAM TOK/S  FIRST TOKEN  BETWEEN TOKENS", "\n      1  ",
+        "\n      3  ", "standing in"}) {
+    EXPECT_NE(table.text.find(line), std::string::npos) << line << "\n" << table.text;
+  }
+  EXPECT_EQ(table.text.find('\r'), std::string::npos) << "no progress bar where there is no terminal";
+
+  const Outcome json = glia(few + "--concurrency 2 --json");
+  ASSERT_EQ(json.code, 0) << json.text;
+  const auto whole = parse_json(json.text);
+  EXPECT_EQ(whole.at("model").as_string(), "SmolLM2-135M-Instruct");
+  ASSERT_EQ(whole.at("rows").as_array().size(), 1U);
+  const auto& row = whole.at("rows").at(0).as_object();
+  EXPECT_EQ(row.at("concurrency").to_number<int>(), 2);
+  for (const char* figure : {"seconds", "prompt_tokens_per_s", "answer_tokens_per_s", "stream_tokens_per_s",
+                             "first_token_p50_ms", "first_token_worst_ms", "between_tokens_p50_ms"}) {
+    EXPECT_GT(row.at(figure).to_number<double>(), 0) << figure;
+  }
+
+  const Outcome hasty = glia("bench --prompt 400 --answer 8 --concurrency 1,512 --seconds 1 --data /tmp/glia-cli-test");
+  EXPECT_NE(hasty.text.find("512 streams left out: not within 1 s (--seconds)\n"), std::string::npos) << hasty.text;
+  const Outcome wide = glia("bench --prompt 100000");
+  EXPECT_EQ(wide.code, 1) << wide.text;
+  EXPECT_NE(wide.text.find("the context window"), std::string::npos) << wide.text;
+}
+
+TEST(Program, BenchRefusesWhatItCannotMeasure) {
+  for (const char* arguments : {"bench --prompt 0", "bench --answer 0", "bench --concurrency 0",
+                                "bench --concurrency 1,", "bench nowhere.gguf", "bench --seconds 0"}) {
+    const Outcome o = glia(arguments);
+    EXPECT_EQ(o.code, 2) << arguments << "\n" << o.text;
+  }
+  EXPECT_NE(glia("bench @cf/meta/lama").text.find("the nearest:"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace glia::cli
