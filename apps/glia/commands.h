@@ -36,6 +36,11 @@ int ps(const Settings& settings, bool as_json);
 int load(const Settings& settings, const std::string& model, const std::string& keep_alive, bool as_json);
 int stop(const Settings& settings, const std::string& model, bool as_json);
 
+/// `named`: owner/name[:file][@revision], or a catalogue id in place of the repository.
+int pull(const std::string& named, bool offline);
+/// `only_show`: nothing is removed.
+int rm(const std::string& named, bool only_show);
+
 struct UsageOptions {
   int days = 7;
   std::string account;  ///< empty: all

@@ -1,5 +1,8 @@
 #include "house.h"
 
+#include "hub/environment.h"
+#include "hub/store.h"
+
 #include "memory_split.h"
 
 namespace glia::cli {
@@ -32,7 +35,14 @@ engine::EngineOptions engine_options(const Settings& settings) {
 tasks::WeightsOptions weights_options(const Settings& settings) {
   return {.profile = settings.profile,
           .models_dir = settings.models_dir,
-          .overrides = {settings.models.begin(), settings.models.end()}};
+          .overrides = {settings.models.begin(), settings.models.end()},
+          .hub = [store = hub::Store(hub::Environment::read().cache)](const std::string& reference) {
+            auto located = store.locate(hub::Reference::parse(reference));
+            return tasks::HubWeights{.path = std::move(located.path),
+                                     .commit = std::move(located.commit),
+                                     .available = located.available,
+                                     .missing = std::move(located.missing)};
+          }};
 }
 
 std::string retired_by(const Settings& settings) { return settings.deprecations == "off" ? "" : settings.deprecations; }

@@ -35,7 +35,7 @@ TEST(Program, WrongUsageIsTwoAndSaysWhatThereIs) {
     EXPECT_EQ(o.code, 2) << arguments << "\n" << o.text;
     EXPECT_EQ(o.text.substr(0, 6), "glia: ") << arguments << "\n" << o.text;
   }
-  EXPECT_NE(glia("srve").text.find("serve, run, list, show, ps, load, stop, usage, version"), std::string::npos);
+  EXPECT_NE(glia("srve").text.find("serve, run, pull, rm, list, show, ps, load, stop, usage, version"), std::string::npos);
 }
 
 TEST(Program, FailuresAreOneAndSayWhatToDo) {

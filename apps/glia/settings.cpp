@@ -9,6 +9,7 @@
 
 #include "base/duration.h"
 #include "catalog/catalog.h"
+#include "hub/reference.h"
 
 namespace glia::cli {
 namespace {
@@ -93,7 +94,8 @@ void read_models(const fs::path& file, const toml::table& table, Settings& s) {
       if (key.str() != "path")
         throw UsageError(where(file, value) + ": a model has `path`, not `" + std::string(key.str()) + "`");
       fs::path path = value_of<std::string>(file, "path", value, "a string");
-      s.models[std::string(id.str())] = path.is_absolute() ? path : fs::absolute(file).parent_path() / path;
+      const bool as_it_is = path.is_absolute() || hub::Reference::is_marked(path.native());
+      s.models[std::string(id.str())] = as_it_is ? path : fs::absolute(file).parent_path() / path;
     }
   }
 }
@@ -184,7 +186,7 @@ Settings settle_settings(const GivenSettings& given) {
     }
     s.models[pair.substr(0, eq)] = pair.substr(eq + 1);
   }
-  one_of("profile", s.profile, {"tiny"});
+  one_of("profile", s.profile, {"tiny", "full"});
   one_of("plan", s.plan, {"paid", "free"});
   if (s.deprecations != "off" && s.deprecations != "now" && !catalog::is_day(s.deprecations)) {
     throw UsageError("deprecations is off, now or a day like 2026-12-01; not `" + s.deprecations + "`");

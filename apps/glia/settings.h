@@ -39,7 +39,8 @@ struct Settings {
   int max_queued = 512;                                       ///< that wait beside them; further ones are refused
   std::string log_level = "info";
   bool log_json = false;
-  std::map<std::string, std::filesystem::path> models;  ///< the user's own weights by catalogue id
+  /// The user's own weights by catalogue id; "hf:owner/name" means the hub's cache.
+  std::map<std::string, std::filesystem::path> models;
 };
 
 /// What the command line and the environment gave; empty where they said nothing.

