@@ -29,12 +29,23 @@ constexpr std::int32_t kVocab = 97;
 constexpr std::int32_t kEnd = 0;
 constexpr std::int32_t kNoLogits = 96;  ///< after this token the model gives NaN
 
-/// History to logits; what tests compare against.
-inline void logits_after(std::span<const std::int32_t> history, std::span<float> logits) {
+/// What followed the last token where it stood before, the latest time but for a few that are different; -1: nothing.
+inline std::int32_t echo_of(std::span<const std::int32_t> history) {
+  if (history.size() % 11 == 0) return -1;
+  for (std::size_t i = history.size() - 1; i-- > 0;) {
+    if (history[i] == history.back()) return history[i + 1];
+  }
+  return -1;
+}
+
+/// History to logits; what tests compare against. `echo`: it likes to repeat itself.
+inline void logits_after(std::span<const std::int32_t> history, std::span<float> logits, bool echo = false) {
   std::uint64_t state = history.size();
   for (const std::int32_t id : history) state = random_bits(state, static_cast<std::uint64_t>(id));
+  const std::int32_t repeated = echo ? echo_of(history) : -1;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     logits[i] = static_cast<float>(random_unit(state, i) * 6.0 - (i == kEnd || i == kNoLogits ? 5.0 : 0.0));
+    if (static_cast<std::int32_t>(i) == repeated) logits[i] += 5;
     if (history.back() == kNoLogits) logits[i] = std::numeric_limits<float>::quiet_NaN();
   }
 }
@@ -80,8 +91,10 @@ struct Control {
   std::int64_t steps_allowed = -1;  ///< forward waits when they are used up; -1: no limit
   std::int64_t steps = 0;           ///< forwards begun
   bool throws = false;              ///< the next forward throws
+  std::atomic<bool> echo{false};    ///< logits_after's
   std::chrono::microseconds step_time{0};
   std::atomic<std::int32_t> most_rows{0};
+  std::function<void(bool begins)> on_forward;  ///< at its two ends; set before anything runs
 
   void allow(std::int64_t more) {
     const std::lock_guard lock(mutex);
@@ -109,6 +122,7 @@ class Model final : public models::LanguageModel {
   }
 
   void forward(const models::Batch& batch, kernels::KvCache& cache, std::span<float> logits) override {
+    if (control_->on_forward) control_->on_forward(true);
     enter();
     const auto rows = static_cast<std::int32_t>(batch.tokens.size());
     control_->most_rows = std::max(control_->most_rows.load(), rows);
@@ -127,8 +141,9 @@ class Model final : public models::LanguageModel {
       history.clear();
       for (std::size_t p = 0; p <= static_cast<std::size_t>(batch.rows.positions[row]); ++p)
         history.push_back(place(row, p));
-      logits_after(history, logits.subspan(i * kVocab, kVocab));
+      logits_after(history, logits.subspan(i * kVocab, kVocab), control_->echo);
     }
+    if (control_->on_forward) control_->on_forward(false);
   }
 
  private:

@@ -14,6 +14,8 @@ struct KvPages::Node {
   std::int32_t depth = 0;
   std::int32_t pins = 0;  // running sequences whose path it is on
   std::uint64_t last_use = 0;
+  Node* keeper = nullptr;  // the root that counts it in `kept`
+  std::int32_t kept = 0;   // of a root
   std::map<std::vector<std::int32_t>, std::unique_ptr<Node>> children;
 
   Node* child(std::span<const std::int32_t> block) const {
@@ -40,12 +42,12 @@ std::span<const std::int32_t> KvPages::block(std::span<const std::int32_t> token
   return tokens.subspan(page * size, size);
 }
 
-std::vector<KvPages::Node*> KvPages::longest(Node& root, std::span<const std::int32_t> prompt) const {
+std::vector<KvPages::Node*> KvPages::longest(Node& root, std::span<const std::int32_t> tokens) const {
   std::vector<Node*> path;
   const Node* at = &root;
-  const std::size_t most = (prompt.size() - 1) / static_cast<std::size_t>(page_tokens_);
+  const std::size_t most = (tokens.size() - 1) / static_cast<std::size_t>(page_tokens_);
   while (path.size() < most) {
-    Node* const next = at->child(block(prompt, path.size()));
+    Node* const next = at->child(block(tokens, path.size()));
     if (next == nullptr) break;
     path.push_back(next);
     at = next;
@@ -61,35 +63,53 @@ void KvPages::pin(Node& node) {
   leaves_.erase(age(node));
 }
 
-void KvPages::unpin(Node& node, bool keep) {
-  node.last_use = std::max(node.last_use, clock_ + (keep ? static_cast<std::uint64_t>(pages()) : 0));
+// `keeper`: the root of the account that will be back; null: nobody said so.
+void KvPages::unpin(Node& node, Node* keeper) {
+  const std::int32_t most_kept = std::max(pages() / 4, 1);
+  if (keeper != nullptr && (node.keeper != nullptr || keeper->kept < most_kept)) {
+    if (node.keeper == nullptr) ++keeper->kept;
+    node.keeper = keeper;
+    node.last_use = clock_ + static_cast<std::uint64_t>(pages());
+  } else {
+    node.last_use = std::max(node.last_use, clock_);
+  }
   if (--node.pins > 0) return;
   --pinned_;
   if (node.children.empty()) leaves_.insert(age(node));
 }
 
-bool KvPages::enter(Lease& lease, std::string_view account, std::span<const std::int32_t> prompt,
+bool KvPages::grows(const Lease& lease) const {
+  return lease.entered_ && static_cast<std::int32_t>(lease.path_.size()) + lease.reserved_ < lease.most_;
+}
+
+bool KvPages::enter(Lease& lease, std::string_view account, std::span<const std::int32_t> tokens,
                     std::int32_t max_tokens, PrefixCache use) {
-  assert(lease.table_.empty() && !prompt.empty() && max_tokens > 0);
-  const auto all = pages_for(static_cast<std::int32_t>(prompt.size()), max_tokens);
-  assert(all <= pages());
+  assert(!lease.entered_ && !tokens.empty() && max_tokens > 0);
+  const auto now = pages_for(static_cast<std::int32_t>(tokens.size()), 1);
+  const auto most = pages_for(static_cast<std::int32_t>(tokens.size()), max_tokens);
+  assert(most <= pages());
   const bool shares = share_ && use != PrefixCache::off;
   const auto found = roots_.find(account);
   std::vector<Node*> path;
-  if (shares && found != roots_.end()) path = longest(*found->second, prompt);
-  const auto fresh = all - static_cast<std::int32_t>(path.size());
+  if (shares && found != roots_.end()) path = longest(*found->second, tokens);
+  const auto fresh = now - static_cast<std::int32_t>(path.size());
   const auto newly = static_cast<std::int32_t>(
       std::count_if(path.begin(), path.end(), [](const Node* node) { return node->pins == 0; }));
-  if (committed() + fresh + newly > pages()) return false;
+  const std::int32_t spare = entered_ == 0 ? 0 : growing_ + (now < most ? 1 : 0);
+  if (committed() + fresh + newly + spare > pages()) return false;
 
   for (Node* node : path) pin(*node);
   reserved_ += fresh;
   lease.reserved_ = fresh;
+  lease.most_ = most;
+  lease.entered_ = true;
   lease.keep_ = use == PrefixCache::keep;
-  lease.table_.reserve(static_cast<std::size_t>(all));
-  lease.path_.reserve(static_cast<std::size_t>(all));
+  lease.table_.reserve(static_cast<std::size_t>(most));
+  lease.path_.reserve(static_cast<std::size_t>(most));
   for (Node* node : path) lease.table_.push_back(node->page);
   lease.path_.assign(path.begin(), path.end());
+  ++entered_;
+  if (grows(lease)) ++growing_;
   if (shares) {
     auto& root = found != roots_.end() ? found->second : roots_[std::string(account)];
     if (!root) {
@@ -99,6 +119,16 @@ bool KvPages::enter(Lease& lease, std::string_view account, std::span<const std:
     ++root->pins;
     lease.root_ = root.get();
   }
+  return true;
+}
+
+bool KvPages::extend(Lease& lease, std::int32_t positions) {
+  const std::int32_t more = pages_for(positions, 1) - static_cast<std::int32_t>(lease.path_.size()) - lease.reserved_;
+  if (more <= 0) return true;
+  if (committed() + more > pages()) return false;
+  lease.reserved_ += more;
+  reserved_ += more;
+  if (!grows(lease)) --growing_;
   return true;
 }
 
@@ -140,8 +170,10 @@ void KvPages::share(Lease& lease, std::span<const std::int32_t> tokens, std::int
 void KvPages::release(Lease& lease) {
   ++clock_;
   pool_.give_back(std::span(lease.table_).subspan(lease.path_.size()));
-  for (Node* node : lease.path_) unpin(*node, lease.keep_);
+  for (Node* node : lease.path_) unpin(*node, lease.keep_ ? lease.root_ : nullptr);
   reserved_ -= lease.reserved_;
+  if (lease.entered_) --entered_;
+  if (grows(lease)) --growing_;
   if (Node* const root = lease.root_; root != nullptr && --root->pins == 0 && root->children.empty()) {
     roots_.erase(roots_.find(root->account));
   }
@@ -159,6 +191,7 @@ void KvPages::drop_oldest() {
   leaves_.erase(leaves_.begin());
   pool_.give_back({&leaf.page, 1});
   --nodes_;
+  if (leaf.keeper != nullptr) --leaf.keeper->kept;
   Node& parent = *leaf.parent;
   parent.children.erase(parent.children.find(std::vector<std::int32_t>(leaf.tokens)));
   if (!parent.children.empty() || parent.pins > 0) return;

@@ -88,16 +88,43 @@ TEST(KvPages, WhatWillBeAskedForAgainIsKeptLonger) {
   EXPECT_EQ(run(kv, "a", count_from(0, 8), PrefixCache::keep), 4);
 }
 
-TEST(KvPages, NobodyEntersWithoutAllThatItCanNeed) {
+TEST(KvPages, OneAccountKeepsAQuarterLongerAndNoMore) {
+  KvPages kv(16, 4, true);
+  run(kv, "promises", count_from(0, 32), PrefixCache::keep);  // 8 pages, of which 4 are kept longer
+  for (int i = 0; i < 6; ++i) run(kv, "modest", count_from(1000 + 100 * i, 8));
+  EXPECT_EQ(kv.cached(), 16);
+  EXPECT_EQ(run(kv, "promises", count_from(0, 33)), 16) << "its first four pages outlived the others' use of it all";
+  EXPECT_EQ(run(kv, "modest", count_from(1500, 9)), 8);
+}
+
+TEST(KvPages, WhatIsKeptLongerAgesToo) {
+  KvPages kv(4, 4, true);
+  run(kv, "a", count_from(0, 4), PrefixCache::keep);
+  for (int i = 1; i < 20; ++i) run(kv, "b", count_from(100 * i, 8));
+  EXPECT_EQ(run(kv, "a", count_from(0, 5)), 0);
+  run(kv, "a", count_from(50, 8), PrefixCache::keep);
+  run(kv, "b", count_from(5000, 12));
+  EXPECT_EQ(run(kv, "a", count_from(50, 9)), 4) << "what was dropped no longer counts";
+}
+
+TEST(KvPages, AsksForMoreAsItGrowsAndLeavesOthersTheirNextPage) {
   KvPages kv(6, 4, true);
   KvPages::Lease a, b;
-  ASSERT_TRUE(kv.enter(a, "", count_from(0, 8), 9, PrefixCache::on));  // 4 pages
-  EXPECT_FALSE(kv.enter(b, "", count_from(50, 8), 5, PrefixCache::on));
-  ASSERT_TRUE(kv.enter(b, "", count_from(50, 8), 1, PrefixCache::on));
+  ASSERT_TRUE(kv.enter(a, "", count_from(0, 8), 9, PrefixCache::on));  // 2 pages now, 4 at most
+  EXPECT_EQ(kv.committed(), 2);
+  EXPECT_FALSE(kv.enter(b, "", count_from(50, 9), 5, PrefixCache::on)) << "3 pages, and the next of both";
+  ASSERT_TRUE(kv.enter(b, "", count_from(50, 9), 1, PrefixCache::on)) << "3 pages, all that it can need";
   kv.grow(a, 8);
   kv.share(a, count_from(0, 8), 8);
+  EXPECT_TRUE(kv.extend(a, 8));
+  EXPECT_EQ(kv.committed(), 5);
+  EXPECT_TRUE(kv.extend(a, 9));
+  EXPECT_EQ(kv.committed(), 6);
+  EXPECT_TRUE(kv.extend(a, 12));
+  EXPECT_FALSE(kv.extend(a, 13));
   EXPECT_EQ(kv.committed(), 6);
   kv.release(b);
+  EXPECT_TRUE(kv.extend(a, 16));
   KvPages::Lease c;
   ASSERT_TRUE(kv.enter(c, "", count_from(0, 9), 4, PrefixCache::on))
       << "two of its three pages are there and pinned by another";
@@ -106,6 +133,7 @@ TEST(KvPages, NobodyEntersWithoutAllThatItCanNeed) {
   EXPECT_EQ(kv.committed(), 3);
   kv.release(c);
   EXPECT_EQ(kv.committed(), 0);
+  EXPECT_EQ(kv.used(), 0);
 }
 
 TEST(KvPages, SwitchedOffItKeepsNothing) {

@@ -17,7 +17,7 @@ struct ModelMemory {
   std::size_t weights = 0;
   std::size_t text = 0;
   std::size_t loading = 0;
-  std::size_t scratch = 0;   ///< activations of the largest batch, logits of all that can run
+  std::size_t scratch = 0;   ///< activations of the largest batch, logits of all that can be wanted
   std::size_t kv_least = 0;  ///< one context, or 4096 positions of a longer one
   std::size_t kv_most = 0;   ///< as many contexts as can run, at most EngineOptions::kv_bytes
 

@@ -367,7 +367,7 @@ TEST(ModelMemory, counts_everything_and_survives_absurd_headers) {
   needs.loading_bytes = 100'000;
   const EngineOptions options{.kv_bytes = 60'000, .page_tokens = 32, .max_batch_rows = 4, .max_running = 2};
   const ModelMemory m = plan_memory(needs, options);
-  EXPECT_EQ(m.scratch, 4U * 3 + 2U * 50 * 2 * 4);
+  EXPECT_EQ(m.scratch, 4U * 3 + 25U * 50 * 2 * 4);
   EXPECT_EQ(m.kv_least, 4096U * 10);
   EXPECT_EQ(m.kv_most, 60'000U);
   EXPECT_EQ(m.least(), 1007U + 100'000);

@@ -56,7 +56,7 @@ void check_request(const GenerateRequest& request, std::int32_t vocab, std::int3
 }
 
 Sequence::Sequence(GenerateRequest&& request, std::shared_ptr<GenerationSink> sink, const LoadedModel& model,
-                   std::uint64_t seed, std::int64_t now_ns)
+                   std::uint64_t seed, bool guesses, std::int64_t now_ns)
     : submitted_ns(now_ns),
       sink_(std::move(sink)),
       account_(std::move(request.account)),
@@ -69,7 +69,11 @@ Sequence::Sequence(GenerateRequest&& request, std::shared_ptr<GenerationSink> si
                request.max_tokens),
       decoder_(model.make_decoder()),
       stops_(request.stop),
-      reported_(tokens_.size()) {}
+      reported_(tokens_.size()) {
+  if (!guesses || max_tokens_ < 2) return;
+  lookup_.emplace(tokens_.size() + static_cast<std::size_t>(max_tokens_));
+  draft_.reserve(kMostDrafts);
+}
 
 std::optional<FinishReason> Sequence::advance(std::span<float> logits, TokenWeights& weights,
                                               const LoadedModel& model) {
@@ -90,6 +94,20 @@ std::optional<FinishReason> Sequence::advance(std::span<float> logits, TokenWeig
   return ends || stopped ? FinishReason::stop : FinishReason::length;
 }
 
+PromptLookup::Guess Sequence::guess() {
+  guess_ = {};
+  draft_.clear();
+  if (!lookup_) return guess_;
+  draft_.resize(static_cast<std::size_t>(std::clamp(tokens_left() - 1, 0, kMostDrafts)));
+  guess_ = lookup_->guess(tokens_, draft_);
+  draft_.resize(guess_.count);
+  return guess_;
+}
+
+void Sequence::learn(std::int32_t tried, std::int32_t right) {
+  lookup_->learn(guess_.agreed, static_cast<std::size_t>(tried), static_cast<std::size_t>(right));
+}
+
 void Sequence::emit(bool last) {
   if (piece_.empty() && !(last && reported_ < tokens_.size())) return;
   sink_->text(piece_, tokens().subspan(reported_));
@@ -97,10 +115,10 @@ void Sequence::emit(bool last) {
   piece_.clear();
 }
 
-GenerateResult Sequence::result(FinishReason reason, std::int32_t computed, std::int64_t now_ns) const {
+GenerateResult Sequence::result(FinishReason reason, std::int64_t now_ns) const {
   GenerateResult r;
   r.reason = reason;
-  r.usage.prompt_tokens = std::min(prompt_tokens_, computed);
+  r.usage.prompt_tokens = std::min(prompt_tokens_, reached);
   r.usage.completion_tokens = answer_tokens();
   r.usage.cached_tokens = cached_tokens;
   r.timing.total_ns = now_ns - submitted_ns;

@@ -1,6 +1,7 @@
 #include "engine/served_model.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <exception>
 #include <utility>
@@ -47,6 +48,8 @@ ServedModel::ServedModel(LoadedModel loaded, std::filesystem::path path, const E
       max_live_(options.max_running + options.max_queued),
       limits_{.max_batch_rows = options.max_batch_rows, .max_running = options.max_running},
       share_(options.prefix_cache),
+      speculates_(options.speculation),
+      most_logit_rows_(most_logit_rows(options)),
       kv_(page_count(loaded_, options), options.page_tokens, share_),
       cache_(loaded_.model->create_kv_cache(kv_.pages(), kv_.page_tokens())),
       schedule_(limits_, *this),
@@ -58,9 +61,13 @@ ServedModel::ServedModel(LoadedModel loaded, std::filesystem::path path, const E
   tokens_.reserve(rows);
   positions_.reserve(rows);
   row_sequences_.reserve(rows);
-  logit_rows_.reserve(places);
+  logit_rows_.reserve(static_cast<std::size_t>(most_logit_rows_));
   page_tables_.reserve(places);
-  logits_ = std::make_unique_for_overwrite<float[]>(places * static_cast<std::size_t>(loaded_.model->info().vocab));
+  candidates_.reserve(places);
+  outcomes_.reserve(places);
+  accepted_.reserve(places);
+  logits_ = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(most_logit_rows_) *
+                                                    static_cast<std::size_t>(loaded_.model->info().vocab));
   status_.name = loaded_.name;
   status_.path = path_;
   status_.bytes = bytes();
@@ -93,7 +100,8 @@ std::shared_ptr<Generation> ServedModel::generate(GenerateRequest request, std::
     admit();
     seed = random_bits(entropy_, fresh_seeds_++);
   }
-  auto sequence = std::make_unique<Sequence>(std::move(request), std::move(sink), loaded_, seed, clock_.steady_ns());
+  auto sequence =
+      std::make_unique<Sequence>(std::move(request), std::move(sink), loaded_, seed, speculates_, clock_.steady_ns());
   std::shared_ptr<Generation> handle = sequence->handle();
   const std::lock_guard lock(thread_->mutex());
   admit();
@@ -117,7 +125,11 @@ bool ServedModel::tidy(std::vector<Ending>& endings) {
 
 bool ServedModel::step(std::vector<Ending>& endings) {
   return guarded(endings, [&] {
-    const Plan& plan = schedule_.plan();
+    const auto running = schedule_.running_slots();
+    const auto decodes = static_cast<std::int32_t>(
+        std::count_if(running.begin(), running.end(), [this](Slot slot) { return schedule_.decodes(slot); }));
+    offer_drafts(decodes);
+    const Plan& plan = schedule_.plan(step_limits(decodes));
     if (!plan.chunks.empty()) run(plan, endings);
   });
 }
@@ -153,9 +165,17 @@ void ServedModel::take_inbox() {
 
 std::optional<std::int32_t> ServedModel::enter(Slot slot) {
   Sequence& s = at(slot);
-  if (!kv_.enter(s.lease, s.account(), s.prompt(), s.max_tokens(), s.prefix_cache())) return std::nullopt;
-  s.cached_tokens = kv_.cached_tokens(s.lease);
-  return s.cached_tokens;
+  if (!kv_.enter(s.lease, s.account(), s.tokens(), s.tokens_left(), s.prefix_cache())) return std::nullopt;
+  const std::int32_t computed = kv_.cached_tokens(s.lease);
+  if (s.entered++ == 0) s.cached_tokens = s.reached = computed;
+  return computed;
+}
+
+bool ServedModel::extend(Slot slot, std::int32_t positions) { return kv_.extend(at(slot).lease, positions); }
+
+void ServedModel::leave(Slot slot) {
+  kv_.release(at(slot).lease);
+  ++set_back_;
 }
 
 void ServedModel::drop_cancelled(std::vector<Ending>& endings) {
@@ -164,6 +184,31 @@ void ServedModel::drop_cancelled(std::vector<Ending>& endings) {
       finish(static_cast<Slot>(slot), FinishReason::cancelled, endings);
     }
   }
+}
+
+void ServedModel::offer_drafts(std::int32_t decodes) {
+  // Whoever runs or enters with this step may want a row of logits.
+  const std::int32_t samples = std::min(limits_.max_running, schedule_.running() + schedule_.queued());
+  const std::int32_t rows = std::min({kMostDraftRows, limits_.max_batch_rows - decodes, most_logit_rows_ - samples});
+  if (!speculates_ || decodes == 0 || rows <= 0 || !may_pay(decodes, cost_)) return;
+  candidates_.clear();
+  for (const Slot slot : schedule_.running_slots()) {
+    if (!schedule_.decodes(slot)) continue;
+    const PromptLookup::Guess guess = at(slot).guess();
+    if (guess.count > 0) candidates_.push_back({slot, &at(slot).lookup(), guess, 0, 0});
+  }
+  choose_drafts(candidates_, decodes, rows, cost_);
+  for (const Candidate& c : candidates_) schedule_.offer(c.slot, c.taken);
+}
+
+// Prompts must not hold up what streams: beside decode rows they get as many rows as lengthen the step so far, or the
+// few that cost next to nothing where a step is short.
+StepLimits ServedModel::step_limits(std::int32_t decodes) const {
+  constexpr double kMostStretch = 2.5;
+  constexpr std::int32_t kLeastRows = 16;
+  if (decodes == 0) return {};
+  const std::int32_t least = decodes + kLeastRows;
+  return {cost_.rows_within(kMostStretch * cost_.of(decodes), least, limits_.max_batch_rows) - decodes};
 }
 
 void ServedModel::build_batch(const Plan& plan) {
@@ -177,12 +222,34 @@ void ServedModel::build_batch(const Plan& plan) {
     kv_.grow(s.lease, chunk.first + chunk.count);
     const auto row_sequence = static_cast<std::int32_t>(page_tables_.size());
     page_tables_.push_back(s.lease.pages());
+    const std::int32_t known = chunk.first + chunk.count - chunk.drafts;
     for (std::int32_t p = chunk.first; p < chunk.first + chunk.count; ++p) {
-      tokens_.push_back(s.tokens()[static_cast<std::size_t>(p)]);
+      tokens_.push_back(p < known ? s.tokens()[static_cast<std::size_t>(p)]
+                                  : s.draft()[static_cast<std::size_t>(p - known)]);
       positions_.push_back(p);
       row_sequences_.push_back(row_sequence);
     }
-    if (chunk.samples) logit_rows_.push_back(static_cast<std::int32_t>(tokens_.size()) - 1);
+    if (!chunk.samples) continue;
+    const auto rows = static_cast<std::int32_t>(tokens_.size());
+    for (std::int32_t row = rows - 1 - chunk.drafts; row < rows; ++row) logit_rows_.push_back(row);
+    assert(logit_rows_.size() <= static_cast<std::size_t>(most_logit_rows_));
+  }
+}
+
+// False: the model broke, and everything in the batch ended.
+bool ServedModel::forward(const Plan& plan, std::vector<Ending>& endings) {
+  const auto vocab = static_cast<std::size_t>(loaded_.model->info().vocab);
+  try {
+    loaded_.model->forward({tokens_, {positions_, row_sequences_, page_tables_}, logit_rows_}, *cache_,
+                           {logits_.get(), logit_rows_.size() * vocab});
+    return true;
+  } catch (...) {
+    const Error error = current_error();
+    log::error("a step of a model failed", {{"model", loaded_.name}, {"error", std::string(error_name(error.code()))}});
+    accepted_.assign(plan.chunks.size(), 0);
+    schedule_.commit(accepted_);
+    for (const Chunk& chunk : plan.chunks) fail(chunk.slot, error, endings);
+    return false;
   }
 }
 
@@ -192,71 +259,106 @@ void ServedModel::run(const Plan& plan, std::vector<Ending>& endings) {
     if (at(chunk.slot).scheduled_ns < 0) at(chunk.slot).scheduled_ns = start;
   }
   build_batch(plan);
+  if (!forward(plan, endings)) return;
+  sample(plan);
+  const double spent_ms = ms(clock_.steady_ns() - start);
+  cost_.learn(plan.rows, spent_ms);
+  count(plan, spent_ms);
+  settle(plan, endings);
+}
+
+void ServedModel::sample(const Plan& plan) {
   const auto vocab = static_cast<std::size_t>(loaded_.model->info().vocab);
-  try {
-    loaded_.model->forward({tokens_, {positions_, row_sequences_, page_tables_}, logit_rows_}, *cache_,
-                           {logits_.get(), logit_rows_.size() * vocab});
-  } catch (...) {
-    const Error error = current_error();
-    log::error("a step of a model failed", {{"model", loaded_.name}, {"error", std::string(error_name(error.code()))}});
-    schedule_.commit();
-    for (const Chunk& chunk : plan.chunks) fail(chunk.slot, error, endings);
-    return;
-  }
-  std::int64_t prompt_rows = 0;
+  float* logits = logits_.get();
+  outcomes_.clear();
+  accepted_.clear();
   for (const Chunk& chunk : plan.chunks) {
-    Sequence& s = at(chunk.slot);
-    prompt_rows += std::clamp(s.prompt_tokens() - chunk.first, 0, chunk.count);
-    kv_.share(s.lease, s.tokens(), chunk.first + chunk.count);
+    outcomes_.push_back(chunk.samples ? sample_chunk(chunk, logits) : Outcome{});
+    accepted_.push_back(std::max(outcomes_.back().sampled - 1, 0));
+    if (chunk.samples) logits += vocab * static_cast<std::size_t>(1 + chunk.drafts);
   }
-  std::int64_t cached = 0;
+}
+
+// Row by row, as far as what is drawn is what was guessed. [1 + drafts, vocab]
+ServedModel::Outcome ServedModel::sample_chunk(const Chunk& chunk, float* logits) {
+  const auto vocab = static_cast<std::size_t>(loaded_.model->info().vocab);
+  Sequence& s = at(chunk.slot);
+  Outcome out;
+  bool agrees = true;
+  try {
+    if (s.first_token_ns < 0) s.first_token_ns = clock_.steady_ns();
+    while (agrees && !out.end && out.sampled <= chunk.drafts) {
+      if (s.handle()->cancelled()) {
+        out.end = FinishReason::cancelled;
+        break;
+      }
+      out.end = s.advance({logits, vocab}, weights_, loaded_);
+      agrees = out.sampled < chunk.drafts && s.tokens().back() == s.draft()[static_cast<std::size_t>(out.sampled)];
+      logits += vocab;
+      ++out.sampled;
+    }
+  } catch (...) {
+    out.error = current_error();
+  }
+  if (chunk.drafts > 0 && out.sampled > 0) s.learn(out.end ? out.sampled - 1 : chunk.drafts, out.sampled - 1);
+  return out;
+}
+
+// What the step computed becomes known to the schedule and, without guesses that were wrong, to the tree of prefixes;
+// then whoever is over gives everything back.
+void ServedModel::settle(const Plan& plan, std::vector<Ending>& endings) {
+  schedule_.commit(accepted_);
+  for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+    const Slot slot = plan.chunks[i].slot;
+    Sequence& s = at(slot);
+    kv_.share(s.lease, s.tokens(), schedule_.computed(slot));
+    if (outcomes_[i].error) {
+      fail(slot, *outcomes_[i].error, endings);
+    } else if (outcomes_[i].end) {
+      finish(slot, *outcomes_[i].end, endings);
+    }
+  }
+}
+
+// The step's figures; before anything that ended is gone.
+void ServedModel::count(const Plan& plan, double spent_ms) {
+  std::int64_t prompt_rows = 0, again = 0, sampled = 0, drafted = 0, accepted = 0, cached = 0;
   std::uint64_t hits = 0;
+  for (std::size_t i = 0; i < plan.chunks.size(); ++i) {
+    const Chunk& chunk = plan.chunks[i];
+    Sequence& s = at(chunk.slot);
+    const std::int32_t end = chunk.first + chunk.count - chunk.drafts + accepted_[i];
+    const std::int32_t fresh = std::max(chunk.first, s.reached);
+    again += std::max(std::min(end, s.reached) - chunk.first, 0);
+    prompt_rows += std::max(std::min(end, s.prompt_tokens()) - fresh, 0);
+    s.reached = std::max(s.reached, end);
+    sampled += outcomes_[i].sampled;
+    drafted += chunk.drafts;
+    accepted += accepted_[i];
+  }
   for (const Slot slot : plan.admitted) {
+    if (at(slot).entered > 1) continue;
     cached += at(slot).cached_tokens;
     hits += at(slot).cached_tokens > 0 ? 1 : 0;
   }
-  schedule_.commit();
-  const std::int64_t sampled = sample(plan, endings);
-  const std::int64_t spent = clock_.steady_ns() - start;
   const std::lock_guard lock(thread_->mutex());
-  record(status_.figures.step_ms, ms(spent));
+  record(status_.figures.step_ms, spent_ms);
   record(status_.figures.batch_rows, plan.rows);
-  rate_.note(static_cast<double>(sampled), static_cast<double>(spent) * 1e-9);
+  rate_.note(static_cast<double>(sampled), spent_ms * 1e-3);
   status_.figures.prefix_hits += hits;
   ++status_.steps;
   status_.generated_tokens += sampled;
   status_.prompt_tokens += prompt_rows;
   status_.cached_tokens += cached;
-}
-
-std::int64_t ServedModel::sample(const Plan& plan, std::vector<Ending>& endings) {
-  const auto vocab = static_cast<std::size_t>(loaded_.model->info().vocab);
-  float* logits = logits_.get();
-  std::int64_t sampled = 0;
-  for (const Chunk& chunk : plan.chunks) {
-    if (!chunk.samples) continue;
-    const std::span<float> row(logits, vocab);
-    logits += vocab;
-    Sequence& s = at(chunk.slot);
-    if (s.handle()->cancelled()) {
-      finish(chunk.slot, FinishReason::cancelled, endings);
-      continue;
-    }
-    try {
-      if (s.first_token_ns < 0) s.first_token_ns = clock_.steady_ns();
-      const auto reason = s.advance(row, weights_, loaded_);
-      ++sampled;
-      if (reason) finish(chunk.slot, *reason, endings);
-    } catch (...) {
-      fail(chunk.slot, current_error(), endings);
-    }
-  }
-  return sampled;
+  status_.drafted_tokens += drafted;
+  status_.accepted_tokens += accepted;
+  status_.recomputed_tokens += again;
+  status_.set_back += std::exchange(set_back_, 0);
 }
 
 void ServedModel::finish(Slot slot, FinishReason reason, std::vector<Ending>& endings) {
   const Sequence& s = at(slot);
-  const GenerateResult result = s.result(reason, schedule_.computed(slot), clock_.steady_ns());
+  const GenerateResult result = s.result(reason, clock_.steady_ns());
   endings.push_back({s.sink(), result});
   const std::lock_guard lock(thread_->mutex());
   ModelFigures& f = status_.figures;

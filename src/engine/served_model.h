@@ -1,8 +1,9 @@
 // A model in memory at work: takes requests in, steps its batch, hands tokens to sinks.
 //
-// tidy(): inbox → schedule, cancelled ones out. step(): plan, one forward for all planned rows, then one token for
-// every row that samples. What one generation throws ends that generation; what forward throws ends those that were in
-// the batch.
+// tidy(): inbox → schedule, cancelled ones out. step(): guess, plan, one forward for all planned rows, then a token for
+// every chunk that samples, and one more for every guess that was right: each is drawn from its own row's logits as if
+// there were no guesses, and the first that differs from its guess is the chunk's last. So guesses change no token.
+// What one generation throws ends that generation; what forward throws ends those that were in the batch.
 // Ownership: owns the loaded model and its KV pages; shared by the table of models, callers and, while it has work, the
 // step thread.
 // Thread rule: ChatModel and status() from any thread, Steppable as StepThread says.
@@ -27,6 +28,8 @@
 #include "engine/sampler.h"
 #include "engine/schedule.h"
 #include "engine/sequence.h"
+#include "engine/speculation.h"
+#include "engine/step_cost.h"
 #include "engine/step_thread.h"
 
 namespace glia::engine {
@@ -61,13 +64,28 @@ class ServedModel final : public ChatModel,
   std::int64_t last_active_ns() const { return last_active_ns_.load(std::memory_order_relaxed); }
 
  private:
+  /// How one chunk's sampling went.
+  struct Outcome {
+    std::int32_t sampled = 0;  // tokens
+    std::optional<FinishReason> end;
+    std::optional<Error> error;
+  };
+
   std::optional<std::int32_t> enter(Slot slot) override;
+  bool extend(Slot slot, std::int32_t positions) override;
+  void leave(Slot slot) override;
   Sequence& at(Slot slot) { return *sequences_[static_cast<std::size_t>(slot)]; }
   void take_inbox();
   void drop_cancelled(std::vector<Ending>& endings);
+  void offer_drafts(std::int32_t decodes);
+  StepLimits step_limits(std::int32_t decodes) const;
   void build_batch(const Plan& plan);
+  bool forward(const Plan& plan, std::vector<Ending>& endings);
   void run(const Plan& plan, std::vector<Ending>& endings);
-  std::int64_t sample(const Plan& plan, std::vector<Ending>& endings);
+  void sample(const Plan& plan);
+  Outcome sample_chunk(const Chunk& chunk, float* logits);
+  void settle(const Plan& plan, std::vector<Ending>& endings);
+  void count(const Plan& plan, double spent_ms);
   void finish(Slot slot, FinishReason reason, std::vector<Ending>& endings);
   void fail(Slot slot, const Error& error, std::vector<Ending>& endings);
   void release(Slot slot);
@@ -83,7 +101,9 @@ class ServedModel final : public ChatModel,
   const std::int32_t max_live_;
   const ScheduleLimits limits_;
   const bool share_;  // prefixes
-  KvPages kv_;        // the step thread's own, but for what never changes
+  const bool speculates_;
+  const std::int32_t most_logit_rows_;
+  KvPages kv_;  // the step thread's own, but for what never changes
   std::unique_ptr<kernels::KvCache> cache_;
   std::int32_t context_ = 0;
   std::atomic<std::int64_t> last_active_ns_{0};
@@ -103,7 +123,12 @@ class ServedModel final : public ChatModel,
   std::vector<std::unique_ptr<Sequence>> sequences_;  // [slot]
   std::vector<std::int32_t> tokens_, positions_, row_sequences_, logit_rows_;
   std::vector<std::span<const std::int32_t>> page_tables_;
-  std::unique_ptr<float[]> logits_;  // [max_running, vocab]
+  std::unique_ptr<float[]> logits_;  // [most_logit_rows_, vocab]
+  StepCost cost_;
+  std::vector<Candidate> candidates_;
+  std::vector<Outcome> outcomes_;       // [chunks]
+  std::vector<std::int32_t> accepted_;  // [chunks]
+  std::int64_t set_back_ = 0;           // since the last step
 
   const std::uint64_t entropy_ = (std::uint64_t{std::random_device{}()} << 32U) | std::random_device{}();
 };
