@@ -1,6 +1,8 @@
 """llama.cpp at its best: a short search over what it lets one choose, for each piece of work of each model."""
 from .figures import ROOT, THREADS, Worker
 
+shown = set()  # banners
+
 
 def settings(sequences, prompt):
     """Yields what to try against the best so far: one choice after the other, the best kept."""
@@ -27,5 +29,8 @@ def best(python, model, line, sequences, prompt):
             fastest, chosen = seconds, now
     worker.chosen = [f"{k}={v}" for k, v in chosen.items()]
     worker.words("set " + " ".join(worker.chosen))
-    print(f"# peer: {worker.banner[6:]}\n#   {' '.join(worker.chosen)}; tried for `{line}`: {', '.join(tried)}", flush=True)
+    if worker.banner not in shown:
+        shown.add(worker.banner)
+        print(f"# peer: {worker.banner[6:]}", flush=True)
+    print(f"#   {' '.join(worker.chosen)}; tried for `{line}`: {', '.join(tried)}", flush=True)
     return worker
