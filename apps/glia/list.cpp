@@ -7,6 +7,7 @@
 #include "catalog/catalog.h"
 #include "commands.h"
 #include "house.h"
+#include "server_call.h"
 #include "tasks/weights.h"
 #include "terminal.h"
 
@@ -37,6 +38,7 @@ int list(const Settings& settings, bool as_json) {
   json::array all;
   Table table({"ID", "TASK", "CONTEXT", "NEURONS/M IN / OUT", "ANSWERED BY"}, {2, 3});
   std::set<std::string> advice;
+  const auto in_memory = names_in_memory(settings);
   bool stand_in = false;
   for (const auto& entry : catalog.models()) {
     const auto w = weights.resolve(entry);
@@ -62,6 +64,7 @@ int list(const Settings& settings, bool as_json) {
               << "). Your own: glia serve --model ID=PATH\n";
   }
   for (const auto& a : advice) std::cout << a << "\n";
+  for (const auto& name : in_memory) std::cout << name << " is in memory (glia ps)\n";
   return 0;
 }
 

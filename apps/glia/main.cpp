@@ -19,10 +19,8 @@ using namespace glia::cli;
 void add_settings(CLI::App& app, GivenSettings& given) {
   app.add_option("--config", given.config, "Settings file (default: ./glia.toml, then ~/.config/glia/glia.toml)")
       ->envname("GLIA_CONFIG");
-  app.add_option("--profile", given.profile, "Which weights answer for an id: tiny or full")->envname("GLIA_PROFILE");
-  app.add_option("--model", given.models,
-                 "Your own weights for an id: ID=PATH to a .gguf or a Hugging Face folder, or "
-                 "ID=hf:owner/name[:Q4_K_M] as pulled")
+  app.add_option("--profile", given.profile, "Which weights answer for an id: tiny")->envname("GLIA_PROFILE");
+  app.add_option("--model", given.models, "Your own weights for an id: ID=PATH to a .gguf or a Hugging Face folder")
       ->allow_extra_args(false)
       ->type_name("ID=PATH");
   app.add_option("--models-dir", given.models_dir, "Where the weights are (default: ~/.local/share/glia/models)")
@@ -60,9 +58,6 @@ struct Program {
   UsageOptions usage_options;
   BenchOptions bench_options;
   std::string shown_model;
-  std::string hub_model;
-  bool offline = false;
-  bool only_show = false;
   std::string load_keep_alive;
   bool as_json = false;
   std::function<int()> verb;
@@ -72,7 +67,6 @@ struct Program {
     app.set_version_flag("--version", std::string("glia ") + kVersion);
     add_serve();
     add_run();
-    add_hub();
     add_looks();
     add_bench();
     app.footer(
@@ -123,28 +117,15 @@ struct Program {
     c->callback([this] { verb = [this] { return run(settle_settings(given), run_options); }; });
   }
 
-  void add_hub() {
-    constexpr const char* kWhat =
-        "A catalogue id, or owner/name of the Hugging Face hub; :Q4_K_M or :FILE picks a GGUF, "
-        "@REVISION a branch, tag or commit";
-    auto* pull_command = app.add_subcommand("pull", "Fetch a model's own weights into the shared Hugging Face cache");
-    pull_command->add_option("model", hub_model, kWhat)->required();
-    pull_command->add_flag("--offline", offline, "Only look: an error where something is missing (HF_HUB_OFFLINE)");
-    pull_command->callback([this] { verb = [this] { return pull(hub_model, offline); }; });
-
-    auto* rm_command = app.add_subcommand("rm", "Remove weights from the cache, and say what that frees");
-    rm_command->add_option("model", hub_model, kWhat)->required();
-    rm_command->add_flag("--dry-run", only_show, "Only say what it would free");
-    rm_command->callback([this] { verb = [this] { return rm(hub_model, only_show); }; });
-  }
-
   void add_looks() {
     auto* list_command = app.add_subcommand("list", "Ids served here, and which weights answer for each")->alias("ls");
+    add_address(*list_command, given);
     add_settings(*list_command, given);
     list_command->add_flag("--json", as_json, "As JSON");
     list_command->callback([this] { verb = [this] { return list(settle_settings(given), as_json); }; });
 
     auto* show_command = app.add_subcommand("show", "One id: its task, limits, price, and which weights answer for it");
+    add_address(*show_command, given);
     add_settings(*show_command, given);
     show_command->add_option("model", shown_model, "A catalogue id or alias")->required();
     show_command->add_flag("--json", as_json, "As JSON");

@@ -2,7 +2,6 @@
 
 #include <iostream>
 
-#include "base/duration.h"
 #include "base/json.h"
 #include "commands.h"
 #include "server_call.h"
@@ -15,15 +14,6 @@ std::int64_t number(const json::value& model, const char* key) { return model.at
 
 std::string bytes(const json::value& model, const char* key) {
   return human_bytes(static_cast<std::uint64_t>(number(model, key)));
-}
-
-/// When it goes if nobody asks for it.
-std::string until(const json::value& model) {
-  if (model.at("loading").as_bool()) return "loading";
-  if (model.at("stopping").as_bool()) return "when idle (stopped)";
-  if (model.at("idle_ms").is_null()) return "in use";
-  if (model.at("expires_in_ms").is_null()) return "stays";
-  return "in " + duration_text(number(model, "expires_in_ms"));
 }
 
 /// The id that it answers for, or how many; `--json` has them all.
@@ -57,7 +47,7 @@ int ps(const Settings& settings, bool as_json) {
                bytes(m, "scratch_bytes"), human_count(number(m, "running")), human_count(number(m, "queued")), speed(m),
                human_count(number(m, "kv_pages_used")) + "+" + human_count(number(m, "kv_pages_cached")) + "/" +
                    human_count(number(m, "kv_pages")),
-               asked > 0 ? std::to_string(100 * cached / asked) + " %" : "-", until(m)});
+               asked > 0 ? std::to_string(100 * cached / asked) + " %" : "-", until(m.as_object())});
   }
   if (table.empty()) {
     std::cout << "No model in memory; the first call of one loads it, or `glia load ID`.\n";

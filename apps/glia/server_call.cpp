@@ -3,6 +3,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "base/duration.h"
 #include "http/client.h"
 
 namespace glia::cli {
@@ -54,6 +55,33 @@ std::optional<json::value> ask_server_if_any(const Settings& settings, const std
   } catch (const std::exception&) {
     return std::nullopt;
   }
+}
+
+std::optional<json::object> in_memory(const Settings& settings, const std::string& id) {
+  const auto status = ask_server_if_any(settings, "/glia/v1/status");
+  if (!status) return std::nullopt;
+  for (const json::value& model : status->at("models").as_array()) {
+    for (const json::value& answered : model.at("ids").as_array()) {
+      if (answered == json::value(id)) return model.as_object();
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> names_in_memory(const Settings& settings) {
+  std::vector<std::string> names;
+  if (const auto status = ask_server_if_any(settings, "/glia/v1/status")) {
+    for (const json::value& model : status->at("models").as_array()) names.emplace_back(model.at("name").as_string());
+  }
+  return names;
+}
+
+std::string until(const json::object& model) {
+  if (model.at("loading").as_bool()) return "loading";
+  if (model.at("stopping").as_bool()) return "when idle (stopped)";
+  if (model.at("idle_ms").is_null()) return "in use";
+  if (model.at("expires_in_ms").is_null()) return "stays";
+  return "in " + duration_text(model.at("expires_in_ms").to_number<std::int64_t>());
 }
 
 json::value tell_server(const Settings& settings, const std::string& path, const json::object& body) {

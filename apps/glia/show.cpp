@@ -8,9 +8,12 @@
 #include "base/json.h"
 #include "catalog/catalog.h"
 #include "commands.h"
+#include "engine/loader.h"
+#include "engine/model_memory.h"
 #include "house.h"
 #include "ledger/ledger.h"
 #include "model_named.h"
+#include "server_call.h"
 #include "tasks/weights.h"
 #include "terminal.h"
 
@@ -92,13 +95,34 @@ std::string answered_by(const catalog::ModelEntry& entry, const tasks::ResolvedW
   return out;
 }
 
+/// What the weights need in memory, from their headers; nothing where they are not there or not readable.
+std::optional<engine::ModelMemory> memory_of(const Settings& settings, const tasks::ResolvedWeights& weights) {
+  if (!weights.available) return std::nullopt;
+  engine::EngineOptions options;
+  options.max_running = settings.max_running;
+  options.max_queued = settings.max_queued;
+  const auto math = settings.math == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
+  try {
+    return engine::plan_memory(engine::make_disk_loader(1, math)->estimate(weights.path), options);
+  } catch (const Error&) {
+    return std::nullopt;  // a run says what is wrong with them
+  }
+}
+
+std::string memory_text(const engine::ModelMemory& m) {
+  return human_bytes(m.least()) + " to " + human_bytes(m.most()) + ": weights " + human_bytes(m.weights) + ", KV " +
+         human_bytes(m.kv_least) + " to " + human_bytes(m.kv_most) + ", tokenizer and scratch " +
+         human_bytes(m.text + m.scratch);
+}
+
 std::string retires(const catalog::ModelEntry& entry, const Settings& settings, bool retired) {
   if (retired) return entry.deprecated + ": refused here (deprecations is " + settings.deprecations + ")";
   return entry.deprecated + " at the service; answers here, with a note";
 }
 
 json::object as_object(const catalog::ModelEntry& entry, const tasks::ResolvedWeights& weights,
-                       const catalog::TypicalCost& typical, bool retired) {
+                       const catalog::TypicalCost& typical, bool retired,
+                       const std::optional<engine::ModelMemory>& memory, bool loaded) {
   const auto number_or_null = [](std::int32_t n) { return n > 0 ? json::value(n) : json::value(nullptr); };
   const auto text_or_null = [](const std::string& s) { return s.empty() ? json::value(nullptr) : json::value(s); };
   json::array price;
@@ -124,6 +148,13 @@ json::object as_object(const catalog::ModelEntry& entry, const tasks::ResolvedWe
                                    {"file", text_or_null(weights.file)},
                                    {"package", text_or_null(weights.package)},
                                    {"full", text_or_null(entry.full_weights)}}},
+          {"memory", memory ? json::value(json::object{{"least_bytes", memory->least()},
+                                                       {"most_bytes", memory->most()},
+                                                       {"weight_bytes", memory->weights},
+                                                       {"kv_bytes", memory->kv_most},
+                                                       {"scratch_bytes", memory->text + memory->scratch}})
+                            : json::value(nullptr)},
+          {"in_memory", loaded},
           {"deprecated", text_or_null(entry.deprecated)},
           {"retired", retired}};
 }
@@ -137,8 +168,10 @@ int show(const Settings& settings, const std::string& model, bool as_json) {
   const auto resolved = weights.resolve(entry);
   const auto typical = catalog.typical_cost(entry);
   const bool retired = tasks::is_retired(entry, retired_by(settings), SystemClock());
+  const auto memory = memory_of(settings, resolved);
+  const auto now = in_memory(settings, entry.id);
   if (as_json) {
-    std::cout << json::serialize(as_object(entry, resolved, typical, retired)) << "\n";
+    std::cout << json::serialize(as_object(entry, resolved, typical, retired, memory, now.has_value())) << "\n";
     return 0;
   }
   Facts facts;
@@ -148,6 +181,8 @@ int show(const Settings& settings, const std::string& model, bool as_json) {
   if (!entry.capabilities.empty()) facts.add("capabilities", joined(entry.capabilities));
   add_price(facts, entry, typical);
   facts.add("answered by", answered_by(entry, resolved, weights.profile()));
+  if (memory) facts.add("memory", memory_text(*memory));
+  if (now) facts.add("in memory", "now; goes: " + until(*now));
   if (!entry.full_weights.empty()) facts.add("the model", entry.full_weights + " on Hugging Face");
   if (!entry.deprecated.empty()) facts.add("retires", retires(entry, settings, retired));
   std::cout << styled(STDOUT_FILENO, Style::bold, entry.id) << "\n";
