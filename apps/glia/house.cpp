@@ -17,12 +17,20 @@ std::unique_ptr<ledger::Ledger> open_ledger(const Settings& settings, const Cloc
                               clock);
 }
 
+/// Settings are checked.
+kernels::KvType kv_type(const std::string& name) {
+  if (name == "int8") return kernels::KvType::int8;
+  if (name == "int16") return kernels::KvType::int16;
+  return name == "bf16" ? kernels::KvType::bf16 : kernels::KvType::f16;
+}
+
 }  // namespace
 
 engine::EngineOptions engine_options(const Settings& settings) {
   engine::EngineOptions options;
   options.threads = settings.threads;
   options.math = settings.math == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
+  options.kv_type = kv_type(settings.kv);
   options.prefix_cache = settings.prefix_cache;
   options.speculation = settings.speculation;
   options.memory_budget = split_memory(settings).models;

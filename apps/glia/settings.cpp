@@ -58,6 +58,8 @@ void read_serve(const fs::path& file, const toml::table& table, Settings& s) {
       s.models_dir = text(key, node);
     else if (key == "math")
       s.math = text(key, node);
+    else if (key == "kv")
+      s.kv = text(key, node);
     else if (key == "log_level")
       s.log_level = text(key, node);
     else if (key == "deprecations")
@@ -166,6 +168,7 @@ Settings settle_settings(const GivenSettings& given) {
   put(s.data, given.data);
   put(s.models_dir, given.models_dir);
   put(s.math, given.math);
+  put(s.kv, given.kv);
   put(s.log_level, given.log_level);
   put(s.threads, given.threads);
   put(s.memory_mib, given.memory_mib);
@@ -192,6 +195,7 @@ Settings settle_settings(const GivenSettings& given) {
     throw UsageError("deprecations is off, now or a day like 2026-12-01; not `" + s.deprecations + "`");
   }
   one_of("math", s.math, {"fast", "exact"});
+  one_of("kv", s.kv, {"f16", "bf16", "int16", "int8"});
   one_of("log level", s.log_level, {"debug", "info", "warn", "error"});
   if (s.max_running < 1 || s.max_running > 4096) throw UsageError("max-running is 1 to 4096");
   if (s.max_queued < 0 || s.max_queued > 65536) throw UsageError("max-queued is 0 to 65536");

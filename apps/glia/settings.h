@@ -31,6 +31,7 @@ struct Settings {
   std::filesystem::path models_dir;  ///< the weights live here
   int threads = 0;                   ///< 0: every core
   std::string math = "fast";         ///< "fast" or "exact"
+  std::string kv = "f16";            ///< what fast mode keeps keys and values as: "f16", "bf16", "int16", "int8"
   bool speculation = true;           ///< answers that repeat what was said are guessed and checked
   bool prefix_cache = true;          ///< prompts that begin alike are computed once (by account)
   std::uint64_t memory_mib = 0;      ///< of the whole process (memory_split.h); 0: three quarters of the machine
@@ -46,7 +47,7 @@ struct Settings {
 /// What the command line and the environment gave; empty where they said nothing.
 struct GivenSettings {
   std::optional<std::string> config;
-  std::optional<std::string> host, profile, plan, deprecations, data, models_dir, math, log_level, keep_alive;
+  std::optional<std::string> host, profile, plan, deprecations, data, models_dir, math, kv, log_level, keep_alive;
   std::optional<int> port, threads, max_running, max_queued;
   std::optional<std::uint64_t> memory_mib;
   bool log_json = false;

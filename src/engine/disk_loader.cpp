@@ -62,7 +62,7 @@ std::size_t vocabulary_bytes(const formats::GgufFile& file) {
 
 class DiskLoader final : public ModelLoader {
  public:
-  DiskLoader(std::int32_t threads, kernels::MathMode math) : threads_(threads), math_(math), spare_(make_device()) {
+  explicit DiskLoader(const kernels::CpuOptions& device) : options_(device), spare_(make_device()) {
     device_name_ = spare_->name();
   }
 
@@ -88,13 +88,13 @@ class DiskLoader final : public ModelLoader {
     std::size_t vocabulary = 0;
     if (fs::is_directory(path)) {
       const formats::HfFolder folder = formats::HfFolder::open(path);
-      needs.model = models::estimate_memory(folder, math_);
+      needs.model = models::estimate_memory(folder, options_.math, options_.kv);
       std::error_code none;
       const auto bytes = fs::file_size(path / "tokenizer.json", none);
       if (!none) vocabulary = bytes;
     } else {
       const formats::GgufFile file = formats::GgufFile::open(path);
-      needs.model = models::estimate_memory(file, math_);
+      needs.model = models::estimate_memory(file, options_.math, options_.kv);
       vocabulary = vocabulary_bytes(file);
     }
     needs.text_bytes = kTextPerByte * vocabulary + kTextBytes;
@@ -122,7 +122,7 @@ class DiskLoader final : public ModelLoader {
   std::string_view device_name() const override { return device_name_; }
 
  private:
-  std::unique_ptr<kernels::Device> make_device() const { return kernels::make_cpu_device({threads_, math_, {}}); }
+  std::unique_ptr<kernels::Device> make_device() const { return kernels::make_cpu_device(options_); }
 
   // The device that told its name serves the first model.
   std::unique_ptr<kernels::Device> take_device() {
@@ -169,8 +169,7 @@ class DiskLoader final : public ModelLoader {
     folder.drop_pages();
   }
 
-  const std::int32_t threads_;
-  const kernels::MathMode math_;
+  const kernels::CpuOptions options_;
   std::mutex mutex_;
   std::unique_ptr<kernels::Device> spare_;
   std::string device_name_;
@@ -200,8 +199,8 @@ std::string model_name(const fs::path& path, std::optional<std::string_view> own
   return "model";
 }
 
-std::unique_ptr<ModelLoader> make_disk_loader(std::int32_t threads, kernels::MathMode math) {
-  return std::make_unique<DiskLoader>(threads, math);
+std::unique_ptr<ModelLoader> make_disk_loader(const kernels::CpuOptions& device) {
+  return std::make_unique<DiskLoader>(device);
 }
 
 }  // namespace glia::engine

@@ -5,7 +5,8 @@
 namespace glia::engine {
 
 std::unique_ptr<Engine> make_engine(const EngineOptions& options, const Clock& clock) {
-  return make_engine(options, clock, make_disk_loader(options.threads, options.math));
+  return make_engine(options, clock,
+                     make_disk_loader({.threads = options.threads, .math = options.math, .kv = options.kv_type}));
 }
 
 }  // namespace glia::engine

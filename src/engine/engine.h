@@ -115,6 +115,7 @@ inline constexpr std::int64_t kForever = -1;
 struct EngineOptions {
   std::int32_t threads = 0;  ///< 0: every core
   kernels::MathMode math = kernels::MathMode::fast;
+  kernels::KvType kv_type = kernels::kDefaultKvType;  ///< of keys and values, in fast mode
   /// Bytes for all models: weights, KV pages, tokenizers, scratch, and what loading needs; 0: 3/4 of what the machine
   /// has. Never exceeded.
   std::size_t memory_budget = 0;

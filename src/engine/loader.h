@@ -64,8 +64,9 @@ class ModelLoader {
   virtual std::string_view device_name() const = 0;
 };
 
-/// GGUF files and Hugging Face folders on CPU devices. Errors: as kernels::make_cpu_device.
-std::unique_ptr<ModelLoader> make_disk_loader(std::int32_t threads, kernels::MathMode math);
+/// GGUF files and Hugging Face folders on CPU devices, each model on one of its own. Errors: as
+/// kernels::make_cpu_device.
+std::unique_ptr<ModelLoader> make_disk_loader(const kernels::CpuOptions& device);
 
 /// "SmolLM2-135M-Instruct" for …/SmolLM2-135M-Instruct.Q4_1.gguf: the file's stem without the quantisation, unless that
 /// says nothing ("model", "ggml-model") and the weights have a name of their own.

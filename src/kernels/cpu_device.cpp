@@ -25,8 +25,12 @@ float* row(const Tensor& t, std::int64_t r) { return t.data + r * t.stride; }
 
 }  // namespace
 
-CpuDevice::CpuDevice(const Isa& isa, std::int32_t threads, MathMode math)
-    : isa_(isa), kernels_(*isa.table), math_(math), pool_(threads) {
+CpuDevice::CpuDevice(const Isa& isa, const CpuOptions& options)
+    : isa_(isa),
+      kernels_(*isa.table),
+      math_(options.math),
+      kv_type_(options.math == MathMode::exact ? KvType::f32 : options.kv),
+      pool_(options.threads) {
   row_scratch_.resize(static_cast<std::size_t>(pool_.size()));
   attention_scratch_.resize(static_cast<std::size_t>(pool_.size()));
 }
@@ -48,7 +52,7 @@ std::unique_ptr<Matrix> CpuDevice::load_matrix(std::span<const tensor::View> par
 }
 
 std::unique_ptr<KvCache> CpuDevice::create_kv_cache(const KvShape& shape) {
-  return std::make_unique<CpuKvCache>(shape, math_ == MathMode::fast);
+  return std::make_unique<CpuKvCache>(shape, kv_type_);
 }
 
 void CpuDevice::embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) {
@@ -141,8 +145,14 @@ void CpuDevice::rope(Tensor x, std::int32_t head_dim, const Rope& rope, std::spa
   });
 }
 
+std::size_t kv_page_bytes(MathMode math, KvType type, std::int32_t kv_heads, std::int32_t head_dim,
+                          std::int32_t page_tokens) {
+  const KvLayout layout = kv_layout(math == MathMode::exact ? KvType::f32 : type, head_dim, page_tokens);
+  return static_cast<std::size_t>(layout.head_bytes) * static_cast<std::size_t>(kv_heads);
+}
+
 std::unique_ptr<Device> make_cpu_device(const CpuOptions& options) {
-  return std::make_unique<CpuDevice>(choose_isa(options.isa), options.threads, options.math);
+  return std::make_unique<CpuDevice>(choose_isa(options.isa), options);
 }
 
 }  // namespace glia::kernels

@@ -17,7 +17,7 @@ namespace glia::kernels {
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice(const Isa& isa, std::int32_t threads, MathMode math);
+  CpuDevice(const Isa& isa, const CpuOptions& options);
   ~CpuDevice() override;
 
   std::string_view name() const override { return isa_.device_name; }
@@ -53,6 +53,8 @@ class CpuDevice final : public Device {
     std::int32_t first_query;
     std::int32_t queries;
     std::int32_t kv_head;
+    std::int32_t begin = 0, end = 0;  ///< positions of a part of a tile, in whole chunks; 0, 0: all
+    std::int64_t partial = 0;         ///< of a part: floats before its results
   };
   struct Product;
   struct Piece;
@@ -82,9 +84,13 @@ class CpuDevice final : public Device {
   void route(const Experts& experts, Tensor logits);
   void multiply_experts(const Product& product, std::int64_t expert_rows);
   void run_experts(Tensor out, const Experts& experts, Tensor x, Norm norm, Tensor logits, bool accumulate);
-  void cut_attention(const Rows& rows, std::int32_t kv_heads, std::int32_t group);
-  void attend(const AttentionTile& tile, int worker, Tensor out, Tensor q, const CpuKvCache& cache, std::int32_t layer,
-              const AttentionOptions& options, const Rows& rows);
+  /// Fills tiles_; `split`: into tiles whose positions are shared out, else into tiles that every thread gets some of.
+  void cut_attention(const Rows& rows, std::int32_t kv_heads, std::int32_t group, bool split);
+  /// Fills parts_: every tile cut into ranges of chunks.
+  void split_tiles(const Rows& rows, std::int32_t group, const AttentionOptions& options, std::int64_t value_cols);
+  AttentionTask task_of(const AttentionTile& tile, int worker, Tensor out, Tensor q, const CpuKvCache& cache,
+                        std::int32_t layer, const AttentionOptions& options, const Rows& rows) const;
+  AttentionKernel attention_kernel(KvType type) const;
   const float* angles(const Rope& rope, std::span<const std::int32_t> positions);
 
   /// Elements below which waking other threads costs more than it saves.
@@ -93,11 +99,13 @@ class CpuDevice final : public Device {
   const Isa& isa_;
   const KernelTable& kernels_;
   MathMode math_;
+  KvType kv_type_;
   ThreadPool pool_;
   PageBuffer x_quants_, x_scales_, x_floats_;  ///< activation panels
   std::vector<PageBuffer> row_scratch_;        ///< one row of floats per worker
   std::vector<PageBuffer> attention_scratch_;  ///< per worker
-  std::vector<AttentionTile> tiles_;
+  std::vector<AttentionTile> tiles_, parts_;
+  PageBuffer partials_;
   Routes routes_;
   std::vector<Piece> expert_pieces_;
   PageBuffer expert_hidden_, expert_out_;  ///< a row per slot: between the two products, and behind them

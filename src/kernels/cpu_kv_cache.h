@@ -1,7 +1,6 @@
-// Keys and values in pages, laid out for the attention kernels (KvView): per page and layer, for each kv head the keys
-// [head_dim][slots], then the values [page_tokens][value_cols]; float16 in fast mode (11 bits of significand against
-// bfloat16's 8: the rounding of a key stays below 2^-11 of it, and keys and values lie far inside +-65504, where they
-// saturate), float32 in exact mode.
+// Keys and values in pages, laid out for the attention kernels (KvView): per page and layer, for each kv head the keys,
+// the values and, of integers, their scales. Page for page all layers lie together, so that memory is touched as pages
+// are used.
 #pragma once
 
 #include "kernels/device.h"
@@ -10,32 +9,34 @@
 
 namespace glia::kernels {
 
+KvLayout kv_layout(KvType type, std::int32_t head_dim, std::int32_t page_tokens);
+
 class CpuKvCache final : public KvCache {
  public:
-  CpuKvCache(const KvShape& shape, bool half);
+  CpuKvCache(const KvShape& shape, KvType type);
 
   const KvShape& shape() const override { return shape_; }
   std::size_t bytes() const override { return data_.bytes(); }
 
-  bool half() const { return half_; }
+  KvType type() const { return type_; }
   KvView view(std::int32_t layer, std::int32_t kv_head) const;
   /// Stores one position's key and value, [kv_heads * head_dim] each, at `slot` of `page`.
   void write(const KernelTable& kernels, std::int32_t layer, std::int32_t page, std::int32_t slot, const float* key,
              const float* value);
 
  private:
-  template <class Element>
-  void write_as(const KernelTable& kernels, std::int32_t layer, std::int32_t page, std::int32_t slot, const float* key,
-                const float* value);
+  template <class Stored>
+  void write_floats(const KernelTable& kernels, std::uint8_t* head, std::int32_t slot, const float* key,
+                    const float* value) const;
+  template <class Stored>
+  void write_integers(const KernelTable& kernels, std::uint8_t* head, std::int32_t slot, const float* key,
+                      const float* value) const;
 
   KvShape shape_;
-  bool half_;
-  std::int64_t slots_;
-  std::int64_t value_cols_;
-  std::int64_t key_bytes_;    ///< of one kv head in one page
-  std::int64_t head_bytes_;   ///< keys and values of one kv head in one page
+  KvType type_;
+  KvLayout layout_;
   std::int64_t layer_bytes_;  ///< all kv heads of one layer in one page
-  std::int64_t page_bytes_;   ///< all layers of one page: memory is touched as pages are used
+  std::int64_t page_bytes_;   ///< all layers of one page
   PageBuffer data_;
 };
 

@@ -60,6 +60,10 @@ class Matrix {
   virtual std::size_t bytes() const = 0;  ///< resident
 };
 
+/// What keys and values are kept as. Exact mode keeps float32 whatever is asked for. f16 and bf16 multiply in float32;
+/// int16 and int8 are integers with one scale per position and kv head, and multiply as integers.
+enum class KvType { f32, f16, bf16, int16, int8 };
+
 struct KvShape {
   std::int32_t layers = 0;
   std::int32_t kv_heads = 0;
@@ -197,10 +201,17 @@ class Device {
 /// matrices are packed one by one; a vector's own bytes.
 std::size_t packed_bytes(const tensor::View& view);
 
+/// Bytes of keys and values in one page of one layer, as a CPU device keeps them.
+std::size_t kv_page_bytes(MathMode math, KvType type, std::int32_t kv_heads, std::int32_t head_dim,
+                          std::int32_t page_tokens);
+
+inline constexpr KvType kDefaultKvType = KvType::f16;
+
 struct CpuOptions {
   std::int32_t threads = 0;  ///< 0: every core this process may use
   MathMode math = MathMode::fast;
-  std::string_view isa = {};  ///< as available_isas(); "" takes GLIA_CPU, else the best this CPU has
+  std::string_view isa = {};   ///< as available_isas(); "" takes GLIA_CPU, else the best this CPU has
+  KvType kv = kDefaultKvType;  ///< in fast mode
 };
 
 /// Errors: throws glia::Error(invalid_input) for an instruction set that is unknown or that this CPU lacks.

@@ -28,23 +28,43 @@ struct MatmulTask {
 };
 using MatmulKernel = void (*)(const MatmulTask&);
 
-/// Where keys and values of one layer and kv head lie; elements are float16 or float32.
-/// Keys of a page: [head_dim][slots], values: [page_tokens][value_cols]; both padded to whole vectors.
+/// Where keys and values of one layer and kv head lie, KvType says as what. Floats: keys of a page [head_dim][slots],
+/// values [page_tokens][value_cols]. Integers, in pairs for dot products: keys [head_dim / 2][slots][2], values
+/// [page_tokens / 2][value_cols][2], both rounded up, and float32 scales of keys [slots], of values [slots].
 struct KvView {
   const std::uint8_t* keys = nullptr;    ///< of page 0
   const std::uint8_t* values = nullptr;  ///< of page 0
   std::int64_t page_bytes = 0;           ///< from a page to the next
+  std::int64_t scale_offset = 0;         ///< bytes from a page's keys to its scales
   std::int32_t page_tokens = 0;
   std::int32_t slots = 0;  ///< page_tokens rounded up to 16
   std::int32_t head_dim = 0;
   std::int32_t value_cols = 0;  ///< head_dim rounded up to 16
 };
 
+/// Sizes of the above for one kv head of one page of one layer, in bytes where it says so.
+struct KvLayout {
+  std::int64_t slots = 0;
+  std::int64_t value_cols = 0;
+  std::int64_t key_bytes = 0;     ///< from its keys to its values
+  std::int64_t scale_offset = 0;  ///< from its keys to its scales
+  std::int64_t head_bytes = 0;    ///< all of it
+};
+
+// Integer keys of 16 bits have a Euclidean length of kMostLength; of 8 bits, and values, a largest element of these.
+inline constexpr float kMostLength = 32700;
+inline constexpr int kMostKey8 = 127;
+inline constexpr int kMostValue16 = 8191;
+inline constexpr int kMostValue8 = 127;
+
 inline constexpr int kAttentionBlock = 128;  ///< positions per softmax step, counted from position 0
+inline constexpr int kAttentionChunk = 256;  ///< positions that threads may share out; a multiple of the block
 inline constexpr int kMaxQueries = 8;
 // Floats of an AttentionTask's scratch: kScratchScores + kScratchPerColumn * value_cols.
-inline constexpr int kScratchPerColumn = 2 * kMaxQueries;                            ///< queries and sums
-inline constexpr int kScratchScores = kMaxQueries * (kAttentionBlock + kGroupRows);  ///< a vector more than a block
+inline constexpr int kScratchPerColumn = 3 * kMaxQueries;  ///< queries and twice their sums
+inline constexpr int kScratchScores = (kMaxQueries + 1) * (kAttentionBlock + 2 * kGroupRows) +  ///< and values' scales
+                                      kMaxQueries * kAttentionBlock / 2;                        ///< integer weights
+inline constexpr int kPartialHead = 16;  ///< floats before a partial result's values: its maximum, its total
 
 /// Queries of one sequence that read the same kv head.
 struct AttentionTask {
@@ -60,7 +80,13 @@ struct AttentionTask {
   float softcap = 0;              ///< 0: none
   float scale[kMaxQueries] = {};  ///< of q k^T
   float* scratch = nullptr;       ///< of this task alone while it runs
+  /// Null, or where to leave what attention_merge turns into `out`, [chunks of begin .. end][queries][kPartialHead +
+  /// value_cols]: the positions in [begin, end) alone are seen, both multiples of kAttentionChunk.
+  float* partial = nullptr;
+  std::int32_t begin = 0;
+  std::int32_t end = 0;
 };
+using AttentionKernel = void (*)(const AttentionTask&);
 
 /// out[j] = gate(x[j]) * up[j]; out[j] = gate(x[j]) where up is null. out may be x. (Gate says what else up may mean.)
 using GateKernel = void (*)(float* out, const float* x, const float* up, std::int64_t n);
@@ -93,8 +119,17 @@ struct KernelTable {
   void (*to_f16)(std::uint16_t* out, const float* x, std::int64_t n);
   /// out = exp(x), for tests of the polynomial.
   void (*exp)(float* out, const float* x, std::int64_t n);
-  void (*attention_f16)(const AttentionTask&);
-  void (*attention_f32)(const AttentionTask&);
+  /// out = bfloat16(x), the nearest.
+  void (*to_bf16)(std::uint16_t* out, const float* x, std::int64_t n);
+  /// sqrt(sum(x^2)), max(|x|)
+  float (*length)(const float* x, std::int64_t n);
+  float (*largest)(const float* x, std::int64_t n);
+  /// out[j] = x[j] * factor, the nearest integer, which must be in range
+  void (*to_int16)(std::int16_t* out, const float* x, std::int64_t n, float factor);
+  void (*to_int8)(std::int8_t* out, const float* x, std::int64_t n, float factor);
+  AttentionKernel attention_f32, attention_f16, attention_bf16, attention_int16, attention_int8;
+  /// out from the partial results of all chunks that the queries see. partials: of a task with those chunks
+  void (*attention_merge)(const AttentionTask&, const float* partials, int chunks);
 };
 
 // Each exists where it is built: baseline everywhere, the others on their architecture.

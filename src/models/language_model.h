@@ -44,15 +44,18 @@ class LanguageModel {
 /// What a model will need in memory, from its headers alone: nothing is packed.
 struct MemoryEstimate {
   std::size_t weight_bytes = 0;        ///< packed weights; the loaded model's info().weight_bytes is near it
-  std::size_t kv_bytes_per_token = 0;  ///< keys and values of one position in every layer, as the CPU device keeps them
+  std::size_t kv_bytes_per_token = 0;  ///< keys and values of one position in every layer, as the CPU device keeps
+                                       ///< them in pages of a multiple of 16 positions
   std::int32_t context = 0;            ///< positions the weights were trained for
   std::int32_t vocab = 0;
   std::size_t row_bytes = 0;     ///< at most: activations of one row of a batch, and the device's copies of them
   std::size_t mapped_bytes = 0;  ///< of the file, in memory at once while its tensors are packed one by one
 };
 /// Errors: as load_language_model.
-MemoryEstimate estimate_memory(const formats::GgufFile& file, kernels::MathMode math);
-MemoryEstimate estimate_memory(const formats::HfFolder& folder, kernels::MathMode math);
+MemoryEstimate estimate_memory(const formats::GgufFile& file, kernels::MathMode math,
+                               kernels::KvType kv = kernels::kDefaultKvType);
+MemoryEstimate estimate_memory(const formats::HfFolder& folder, kernels::MathMode math,
+                               kernels::KvType kv = kernels::kDefaultKvType);
 
 /// Binds the weights of a GGUF (general.architecture decides the family). The file may be closed afterwards.
 /// Errors: glia::Error(model_unavailable) naming the missing or misshapen tensor or key.

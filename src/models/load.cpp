@@ -92,12 +92,12 @@ std::unique_ptr<LanguageModel> load_language_model(const formats::HfFolder& fold
   return decoder::load(describe(folder), folder, device);
 }
 
-MemoryEstimate estimate_memory(const formats::GgufFile& file, kernels::MathMode math) {
-  return decoder::estimate(describe(file), file, math);
+MemoryEstimate estimate_memory(const formats::GgufFile& file, kernels::MathMode math, kernels::KvType kv) {
+  return decoder::estimate(describe(file), file, math, kv);
 }
 
-MemoryEstimate estimate_memory(const formats::HfFolder& folder, kernels::MathMode math) {
-  return decoder::estimate(describe(folder), folder, math);
+MemoryEstimate estimate_memory(const formats::HfFolder& folder, kernels::MathMode math, kernels::KvType kv) {
+  return decoder::estimate(describe(folder), folder, math, kv);
 }
 
 }  // namespace glia::models

@@ -131,6 +131,45 @@ void to_f16(std::uint16_t* out, const float* x, std::int64_t n) {
   }
 }
 
+void to_bf16(std::uint16_t* out, const float* x, std::int64_t n) {
+  for (std::int64_t j = 0; j < n; j++) {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, x + j, sizeof(bits));
+    out[j] = static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+  }
+}
+
+float length(const float* x, std::int64_t n) {
+  F sums = zero();
+  for (std::int64_t j = 0; j < n; j += 16) {
+    const F v = load_some(x + j, n - j);
+    sums = fma(v, v, sums);
+  }
+  return __builtin_sqrtf(sum(sums));
+}
+
+float largest(const float* x, std::int64_t n) {
+  F most = zero();
+  for (std::int64_t j = 0; j < n; j += 16) most = max(most, abs(load_some(x + j, n - j)));
+  return largest(most);
+}
+
+void to_int16(std::int16_t* out, const float* x, std::int64_t n, float factor) {
+  for (std::int64_t j = 0; j < n; j += 16) {
+    std::int16_t words[16];
+    store_low_words(words, round(mul(load_some(x + j, n - j), set1(factor))));
+    __builtin_memcpy(out + j, words, static_cast<std::size_t>(n - j >= 16 ? 16 : n - j) * 2);
+  }
+}
+
+void to_int8(std::int8_t* out, const float* x, std::int64_t n, float factor) {
+  for (std::int64_t j = 0; j < n; j += 16) {
+    std::int16_t words[16];
+    store_low_words(words, round(mul(load_some(x + j, n - j), set1(factor))));
+    for (std::int64_t i = 0; i < 16 && i < n - j; i++) out[j + i] = static_cast<std::int8_t>(words[i]);
+  }
+}
+
 void exp_row(float* out, const float* x, std::int64_t n) {
   for (std::int64_t j = 0; j < n; j += 16) store_some(out + j, exp(load_some(x + j, n - j)), n - j);
 }

@@ -19,8 +19,17 @@ void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t dims
           const float* cos_sin);
 void to_f16(std::uint16_t* out, const float* x, std::int64_t n);
 void exp_row(float* out, const float* x, std::int64_t n);
-void attention_f16(const AttentionTask& task);
+void to_bf16(std::uint16_t* out, const float* x, std::int64_t n);
+float length(const float* x, std::int64_t n);
+float largest(const float* x, std::int64_t n);
+void to_int16(std::int16_t* out, const float* x, std::int64_t n, float factor);
+void to_int8(std::int8_t* out, const float* x, std::int64_t n, float factor);
 void attention_f32(const AttentionTask& task);
+void attention_f16(const AttentionTask& task);
+void attention_bf16(const AttentionTask& task);
+void attention_int16(const AttentionTask& task);
+void attention_int8(const AttentionTask& task);
+void attention_merge(const AttentionTask& task, const float* partials, int chunks);
 extern const GateKernel kGates[4];
 extern const MatmulKernel kMatmulFast[tensor::kDTypes];
 extern const MatmulKernel kMatmulExact[tensor::kDTypes];

@@ -19,8 +19,17 @@ const KernelTable kTable = {
     .rope = rope,
     .to_f16 = to_f16,
     .exp = exp_row,
-    .attention_f16 = attention_f16,
+    .to_bf16 = to_bf16,
+    .length = length,
+    .largest = largest,
+    .to_int16 = to_int16,
+    .to_int8 = to_int8,
     .attention_f32 = attention_f32,
+    .attention_f16 = attention_f16,
+    .attention_bf16 = attention_bf16,
+    .attention_int16 = attention_int16,
+    .attention_int8 = attention_int8,
+    .attention_merge = attention_merge,
 };
 
 }  // namespace glia::kernels::GLIA_ISA

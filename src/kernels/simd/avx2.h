@@ -13,6 +13,7 @@ namespace glia::kernels::GLIA_ISA {
 inline constexpr int kTokens = 4;
 inline constexpr int kDots = 4;
 inline constexpr int kQueries = 4;
+inline constexpr int kPairs = 1;
 
 struct F {
   __m256 a, b;
@@ -21,6 +22,9 @@ struct I {
   __m256i a, b;
 };
 struct Bytes {
+  __m256i a, b;
+};
+struct Words {
   __m256i a, b;
 };
 
@@ -105,6 +109,7 @@ GLIA_INLINE I shift_left(I x) {
 }
 GLIA_INLINE I round(F x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
 GLIA_INLINE F to_float(I x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+GLIA_INLINE I int_bits(F x) { return {_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)}; }
 GLIA_INLINE F float_bits(I x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
 GLIA_INLINE std::int32_t sum(I i) {
   const __m256i x = _mm256_add_epi32(i.a, i.b);
@@ -120,6 +125,26 @@ GLIA_INLINE void store_low_bytes(std::int8_t* p, I x) {
 GLIA_INLINE I load_signed_bytes(const std::int8_t* p) {
   return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8)))};
+}
+
+GLIA_INLINE Words load_words(const std::int16_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 16))};
+}
+GLIA_INLINE Words load_words(const std::int8_t* p) {
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16)))};
+}
+GLIA_INLINE Words set1_pair(const std::int16_t* p) {
+  const __m256i pair = _mm256_set1_epi32(load_int(p));
+  return {pair, pair};
+}
+GLIA_INLINE I add_pairs(I acc, Words x, Words y) {
+  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(x.a, y.a)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(x.b, y.b))};
+}
+GLIA_INLINE void store_low_words(std::int16_t* p, I x) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), words);
 }
 
 GLIA_INLINE Bytes load_bytes(const std::uint8_t* p) {

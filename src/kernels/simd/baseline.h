@@ -13,6 +13,7 @@ namespace glia::kernels::GLIA_ISA {
 inline constexpr int kTokens = 2;
 inline constexpr int kDots = 2;
 inline constexpr int kQueries = 2;
+inline constexpr int kPairs = 1;
 
 struct F {
   __m128 v[4];
@@ -21,6 +22,9 @@ struct I {
   __m128i v[4];
 };
 struct Bytes {
+  __m128i v[4];
+};
+struct Words {
   __m128i v[4];
 };
 
@@ -162,6 +166,9 @@ GLIA_INLINE I round(F a) {
 GLIA_INLINE F to_float(I a) {
   return each<F>([=](int i) { return _mm_cvtepi32_ps(a.v[i]); });
 }
+GLIA_INLINE I int_bits(F a) {
+  return each<I>([=](int i) { return _mm_castps_si128(a.v[i]); });
+}
 GLIA_INLINE F float_bits(I a) {
   return each<F>([=](int i) { return _mm_castsi128_ps(a.v[i]); });
 }
@@ -181,6 +188,27 @@ GLIA_INLINE I load_signed_bytes(const std::int8_t* p) {
   const __m128i hi = _mm_srai_epi16(_mm_unpackhi_epi8(bytes, bytes), 8);
   return {{_mm_srai_epi32(_mm_unpacklo_epi16(lo, lo), 16), _mm_srai_epi32(_mm_unpackhi_epi16(lo, lo), 16),
            _mm_srai_epi32(_mm_unpacklo_epi16(hi, hi), 16), _mm_srai_epi32(_mm_unpackhi_epi16(hi, hi), 16)}};
+}
+
+GLIA_INLINE Words load_words(const std::int16_t* p) {
+  return each<Words>([=](int i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8 * i)); });
+}
+GLIA_INLINE Words load_words(const std::int8_t* p) {
+  return each<Words>([=](int i) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8 * i));
+    return _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
+  });
+}
+GLIA_INLINE Words set1_pair(const std::int16_t* p) {
+  const __m128i pair = _mm_set1_epi32(load_int(p));
+  return {{pair, pair, pair, pair}};
+}
+GLIA_INLINE I add_pairs(I acc, Words a, Words b) {
+  return each<I>([=](int i) { return _mm_add_epi32(acc.v[i], _mm_madd_epi16(a.v[i], b.v[i])); });
+}
+GLIA_INLINE void store_low_words(std::int16_t* p, I a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(a.v[0], a.v[1]));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm_packs_epi32(a.v[2], a.v[3]));
 }
 
 GLIA_INLINE Bytes load_bytes(const std::uint8_t* p) {

@@ -140,14 +140,15 @@ std::unique_ptr<LanguageModel> load(const Description& description, const format
   return std::make_unique<DecoderModel>(description, bind(description, source, device), device);
 }
 
-MemoryEstimate estimate(const Description& description, const formats::WeightSource& source, kernels::MathMode math) {
+MemoryEstimate estimate(const Description& description, const formats::WeightSource& source, kernels::MathMode math,
+                        kernels::KvType kv) {
   check_weights(description, source);
   const Config& c = description.config;
-  const std::size_t element = math == kernels::MathMode::fast ? 2 : 4;  // float16 or float32
   MemoryEstimate out;
   measure(description, source, out);
+  constexpr std::int32_t kPage = 64;
   out.kv_bytes_per_token =
-      2 * element * c.layers.size() * static_cast<std::size_t>(c.kv_heads) * static_cast<std::size_t>(c.head_dim);
+      c.layers.size() * kernels::kv_page_bytes(math, kv, c.kv_heads, c.head_dim, kPage) / std::size_t{kPage};
   out.context = c.context;
   out.vocab = c.vocab;
   out.row_bytes = row_bytes(c);

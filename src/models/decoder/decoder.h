@@ -16,6 +16,7 @@ namespace glia::models::decoder {
 std::unique_ptr<LanguageModel> load(const Description& description, const formats::WeightSource& source,
                                     kernels::Device& device);
 /// As models::estimate_memory.
-MemoryEstimate estimate(const Description& description, const formats::WeightSource& source, kernels::MathMode math);
+MemoryEstimate estimate(const Description& description, const formats::WeightSource& source, kernels::MathMode math,
+                        kernels::KvType kv);
 
 }  // namespace glia::models::decoder
