@@ -1,5 +1,5 @@
 // Micro benchmark of the kernels at a small model's shapes: medians, per op, in GOP/s (two per multiply-add) and GB/s
-// of packed weights. Usage: kernels_bench [threads] [fast|exact] [isa] [filter]
+// of packed weights. Usage: kernels_bench [threads] [fast|exact] [isa] [filter] [kv]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -182,6 +182,11 @@ int main(int argc, char** argv) {
   if (argc > 1) options.threads = std::atoi(argv[1]);
   if (argc > 2) options.math = std::string(argv[2]) == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
   if (argc > 3) options.isa = argv[3];
+  if (argc > 5) {
+    const std::string kv = argv[5];
+    using kernels::KvType;
+    options.kv = kv == "int8" ? KvType::int8 : kv == "f16" ? KvType::f16 : kv == "bf16" ? KvType::bf16 : KvType::int16;
+  }
   const auto device = kernels::make_cpu_device(options);
   std::printf("%s\n", std::string(device->name()).c_str());
   Bench bench(*device, argc > 4 ? argv[4] : "");
@@ -205,6 +210,7 @@ int main(int argc, char** argv) {
   bench.attention("attention prefill", 2048, 512);
   bench.attention("attention decode", 128, 1);
   bench.attention("attention decode", 2048, 1);
+  bench.attention("attention decode", 8192, 1);
   bench.rows("rms_norm", 512, 576, [&](Tensor y, Tensor x) { device->rms_norm(y, x, {x.data, 1e-5F}); });
   bench.rows("gate silu", 512, 3072, [&](Tensor y, Tensor x) {
     device->gate({y.data, y.rows, y.cols / 2, y.stride}, x, glia::kernels::Gate::silu);
