@@ -68,15 +68,20 @@ TEST_F(SettingsTest, DeprecationsAreOffUnlessADayIsNamed) {
 }
 
 TEST_F(SettingsTest, WhatIsGivenBeatsTheFileAndTheFileBeatsTheDefault) {
-  write("glia.toml", "[serve]\nport = 9000\nthreads = 1\n[models.\"@cf/x/y\"]\npath = \"w.gguf\"\n");
+  write("glia.toml",
+        "[serve]\nport = 9000\nthreads = 1\n[models.\"@cf/x/y\"]\npath = \"w.gguf\"\n[models.\"@cf/x/z\"]\npath = "
+        "\"hf:o/n:Q4_0\"\n");
   GivenSettings given;
   given.threads = 2;
+  given.profile = "full";
   given.models = {"@cf/a/b=/m/b.gguf"};
   const Settings s = settle_settings(given);
   EXPECT_EQ(s.port, 9000);
   EXPECT_EQ(s.threads, 2);
   EXPECT_EQ(s.models.at("@cf/x/y"), folder_ / "w.gguf") << "relative to the file";
+  EXPECT_EQ(s.models.at("@cf/x/z"), "hf:o/n:Q4_0") << "the hub's, not the folder's";
   EXPECT_EQ(s.models.at("@cf/a/b"), "/m/b.gguf");
+  EXPECT_EQ(s.profile, "full");
 }
 
 TEST_F(SettingsTest, TheUsersFileIsReadWhereTheProjectHasNone) {
