@@ -7,6 +7,8 @@
 #include "catalog/catalog.h"
 #include "commands.h"
 #include "house.h"
+#include "hub/environment.h"
+#include "hub/store.h"
 #include "server_call.h"
 #include "tasks/weights.h"
 #include "terminal.h"
@@ -28,6 +30,17 @@ json::object as_object(const catalog::ModelEntry& entry, const tasks::ResolvedWe
   if (entry.price)
     o["price"] = {{"input_neurons_per_m", entry.price->input}, {"output_neurons_per_m", entry.price->output}};
   return o;
+}
+
+/// What `glia pull` or another tool of the hub brought.
+void print_pulled() {
+  Table table({"PULLED FROM THE HUB", "REVISION", "SIZE"}, {2});
+  for (const auto& snapshot : hub::Store(hub::Environment::read().cache).snapshots()) {
+    std::string revision = snapshot.commit.substr(0, 12);
+    for (const auto& ref : snapshot.refs) revision += " " + ref;
+    table.add({snapshot.repo, revision, human_bytes(snapshot.bytes)});
+  }
+  if (!table.empty()) std::cout << "\n" << table.text();
 }
 
 }  // namespace
@@ -65,6 +78,7 @@ int list(const Settings& settings, bool as_json) {
   }
   for (const auto& a : advice) std::cout << a << "\n";
   for (const auto& name : in_memory) std::cout << name << " is in memory (glia ps)\n";
+  print_pulled();
   return 0;
 }
 

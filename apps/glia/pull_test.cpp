@@ -124,6 +124,8 @@ TEST_F(PullProgram, PullsShowsAndRemoves) {
   EXPECT_NE(glia("pull o/n --offline").find("o/n at 0123456789ab"), std::string::npos);
   const std::string shown = glia("show @cf/meta/llama-3.1-8b-instruct --model @cf/meta/llama-3.1-8b-instruct=hf:o/n");
   EXPECT_NE(shown.find("safetensors of o/n at 0123456789ab"), std::string::npos) << shown;
+  const std::string listed = glia("list");
+  EXPECT_NE(listed.find("o/n                  0123456789ab main  97.7 KiB\n"), std::string::npos) << listed;
   EXPECT_EQ(glia("rm o/n --dry-run"), "0: o/n at 0123456789ab\nwould free 97.7 KiB\n");
   EXPECT_EQ(glia("rm o/n"), "0: o/n at 0123456789ab\nfrees 97.7 KiB\n");
   EXPECT_EQ(glia("rm o/n"), "1: glia: o/n is not here; `glia list` shows what is\n");
