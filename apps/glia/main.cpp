@@ -19,8 +19,10 @@ using namespace glia::cli;
 void add_settings(CLI::App& app, GivenSettings& given) {
   app.add_option("--config", given.config, "Settings file (default: ./glia.toml, then ~/.config/glia/glia.toml)")
       ->envname("GLIA_CONFIG");
-  app.add_option("--profile", given.profile, "Which weights answer for an id: tiny")->envname("GLIA_PROFILE");
-  app.add_option("--model", given.models, "Your own weights for an id: ID=PATH to a .gguf or a Hugging Face folder")
+  app.add_option("--profile", given.profile, "Which weights answer for an id: tiny or full")->envname("GLIA_PROFILE");
+  app.add_option("--model", given.models,
+                 "Your own weights for an id: ID=PATH to a .gguf or a Hugging Face folder, or "
+                 "ID=hf:owner/name[:Q4_K_M] as pulled")
       ->allow_extra_args(false)
       ->type_name("ID=PATH");
   app.add_option("--models-dir", given.models_dir, "Where the weights are (default: ~/.local/share/glia/models)")
@@ -62,6 +64,9 @@ struct Program {
   BenchOptions bench_options;
   std::string shown_model;
   std::string load_keep_alive;
+  std::string hub_model;
+  bool offline = false;
+  bool only_show = false;
   bool as_json = false;
   std::function<int()> verb;
 
@@ -70,6 +75,7 @@ struct Program {
     app.set_version_flag("--version", std::string("glia ") + kVersion);
     add_serve();
     add_run();
+    add_hub();
     add_looks();
     add_bench();
     app.footer(
@@ -118,6 +124,21 @@ struct Program {
     c->add_option("--seed", run_options.seed, "The same seed gives the same answer");
     add_settings(*c, given);
     c->callback([this] { verb = [this] { return run(settle_settings(given), run_options); }; });
+  }
+
+  void add_hub() {
+    constexpr const char* kWhat =
+        "A catalogue id, or owner/name of the Hugging Face hub; :Q4_K_M or :FILE picks a GGUF, "
+        "@REVISION a branch, tag or commit";
+    auto* pull_command = app.add_subcommand("pull", "Fetch a model's own weights into the shared Hugging Face cache");
+    pull_command->add_option("model", hub_model, kWhat)->required();
+    pull_command->add_flag("--offline", offline, "Only look: an error where something is missing (HF_HUB_OFFLINE)");
+    pull_command->callback([this] { verb = [this] { return pull(hub_model, offline); }; });
+
+    auto* rm_command = app.add_subcommand("rm", "Remove weights from the cache, and say what that frees");
+    rm_command->add_option("model", hub_model, kWhat)->required();
+    rm_command->add_flag("--dry-run", only_show, "Only say what it would free");
+    rm_command->callback([this] { verb = [this] { return rm(hub_model, only_show); }; });
   }
 
   void add_looks() {
