@@ -4,10 +4,10 @@ JOBS ?= $(shell nproc)
 BUILD := build
 ENV := . scripts/env.sh &&
 
-.PHONY: help bootstrap build demo serve test test-san test-long bench fmt lint generate package install uninstall clean
+.PHONY: help bootstrap build demo serve test test-san test-long test-aarch64 bench fmt lint generate package install uninstall clean
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 bootstrap:
 	@scripts/bootstrap
@@ -31,6 +31,9 @@ test-san: bootstrap  ## every C++ test under ASan+UBSan, then the threaded ones 
 
 test-long: bootstrap  ## kills, soaks, mutants: what takes too long for every change
 	@$(ENV) scripts/test-long
+
+test-aarch64: bootstrap  ## cross-build for aarch64, kernels and golden tests under emulation
+	@$(ENV) scripts/test-aarch64
 
 bench: bootstrap  ## side by side with the peers; one line a comparison, a CSV and what it means in bench/SPEED.md
 	@$(ENV) bench/run
