@@ -26,12 +26,13 @@ CpuDevice::Product CpuDevice::product_of(Tensor out, const CpuMatrix& w, bool ac
 
 CpuDevice::PieceShape CpuDevice::shape_of(const Product& product) const {
   const std::int64_t cols = product.w.cols();
-  const std::int64_t panel_bytes = cols * kPanelRows * (product.floats ? 4 : kPlanes) + cols / kBlockCols * 128;
+  const std::int64_t panel_bytes = cols * kPanelRows * (product.floats ? 4 : kQuantBytes) + cols / kBlockCols * 128;
   const std::int64_t block_rows = std::max<std::int64_t>(1, kPanelBytes / panel_bytes) * kPanelRows;
   const std::int64_t blocks = (product.out.rows + block_rows - 1) / block_rows;
   const auto group_bytes = static_cast<std::int64_t>(product.w.bytes()) / product.w.groups();
   const std::int64_t share = product.w.groups() * blocks / (std::int64_t{8} * pool_.size());
-  return {block_rows, std::clamp<std::int64_t>(share, 1, std::max<std::int64_t>(1, kPieceBytes / group_bytes))};
+  const std::int64_t groups = std::clamp<std::int64_t>(share, 1, std::max<std::int64_t>(1, kPieceBytes / group_bytes));
+  return {block_rows, (groups + 1) / 2 * 2};  // the kernels take two at a time
 }
 
 void CpuDevice::matmul(Tensor out, const Matrix& w, Tensor x, Norm norm, bool accumulate, const float* bias) {
@@ -40,9 +41,13 @@ void CpuDevice::matmul(Tensor out, const Matrix& w, Tensor x, Norm norm, bool ac
   if (x.rows == 0) return;
   const Product product = product_of(out, m, accumulate, bias);
   reserve_panels(product, x.rows);
-  for_rows(x.rows, 2 * x.cols, [&](std::int64_t r, int worker) {
-    const float factor = norm.weight != nullptr ? kernels_.rms_factor(row(x, r), x.cols, norm.eps) : 1.0F;
-    pack_row(product, r, row(x, r), factor, norm.weight, worker);
+  // By panels: rows of one panel share cache lines, which two threads would take from each other.
+  for_rows((x.rows + kPanelRows - 1) / kPanelRows, 2 * kPanelRows * x.cols, [&](std::int64_t panel, int worker) {
+    const std::int64_t last = std::min<std::int64_t>(x.rows, (panel + 1) * kPanelRows);
+    for (std::int64_t r = panel * kPanelRows; r < last; r++) {
+      const float factor = norm.weight != nullptr ? kernels_.rms_factor(row(x, r), x.cols, norm.eps) : 1.0F;
+      pack_row(product, r, row(x, r), factor, norm.weight, worker);
+    }
   });
 
   const PieceShape shape = shape_of(product);
@@ -60,7 +65,7 @@ void CpuDevice::reserve_panels(const Product& product, std::int64_t rows) {
   const std::int64_t cols = product.w.cols();
   const auto elements = static_cast<std::size_t>((rows + kPanelRows - 1) / kPanelRows * kPanelRows * cols);
   if (product.quantised) {
-    x_quants_.reserve(elements * kPlanes);
+    x_quants_.reserve(elements * kQuantBytes);
     x_scales_.reserve(elements / (kBlockCols * kPanelRows) * sizeof(BlockScales));
   }
   if (product.floats) {
@@ -75,7 +80,7 @@ void CpuDevice::pack_row(const Product& product, std::int64_t r, const float* x,
   const std::int64_t panel = r / kPanelRows;
   const std::int64_t lane = r % kPanelRows;
   if (product.quantised) {
-    kernels_.quantize_row(x_quants_.as<std::int8_t>() + panel * cols * kPanelRows * kPlanes,
+    kernels_.quantize_row(x_quants_.as<std::int8_t>() + panel * cols * kPanelRows * kQuantBytes,
                           x_scales_.as<BlockScales>() + panel * (cols / kBlockCols), static_cast<int>(lane), x, cols,
                           factor, weight);
   }
@@ -106,17 +111,21 @@ void CpuDevice::multiply(const Product& product, const Piece& piece) const {
     const std::int64_t begin = std::max<std::int64_t>(0, piece.first_group - part.first_group);
     const std::int64_t end = std::min(part.groups, piece.last_group - part.first_group);
     const auto type = static_cast<std::size_t>(part.type);
-    MatmulKernel kernel = math_ == MathMode::fast ? kernels_.matmul_fast[type] : nullptr;
-    if (kernel == nullptr) kernel = kernels_.matmul_exact[type];
+    const MatmulKernel fast = math_ == MathMode::fast ? kernels_.matmul_fast[type] : nullptr;
+    const MatmulKernel kernel = fast != nullptr ? fast : kernels_.matmul_exact[type];
+    const std::int64_t step = fast != nullptr ? end - begin : 1;
+    task.group_bytes = static_cast<std::int64_t>(part.group_bytes);
     task.scale_shift = part.scale_shift;
-    for (std::int64_t g = begin; g < end; g++) {
+    for (std::int64_t g = begin; g < end; g += step) {
       const std::int64_t output = part.first_row + g * kGroupRows;
+      const std::int64_t last = g + step - 1;
+      task.groups = step;
       task.quants = part.group(g);
       task.scales = part.group(g) + part.scale_offset;
       task.out = product.out.data + (output - piece.first_output);
       task.bias = product.bias != nullptr ? product.bias + output : nullptr;
-      task.lanes = static_cast<int>(std::min<std::int64_t>(kGroupRows, part.rows - g * kGroupRows));
-      task.next_group = g + 1 < part.groups ? static_cast<std::int64_t>(part.group_bytes) : 0;
+      task.lanes = static_cast<int>(std::min<std::int64_t>(kGroupRows, part.rows - last * kGroupRows));
+      task.more_groups = last + 1 < part.groups;
       kernel(task);
     }
   }

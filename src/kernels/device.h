@@ -3,8 +3,8 @@
 // instruction set; reference_device.cpp implements it in plain float64 loops and is what tests compare against.
 //
 // Numbers: activations are float32. MathMode::exact multiplies float32 activations with exactly dequantised weights;
-// MathMode::fast rounds activations to 16-bit integers with one scale per block of 32 and multiplies them as two int8
-// planes; float weights, FP8 among them, it multiplies as exact mode does.
+// MathMode::fast rounds activations to 16-bit integers with one scale per 256 columns and sums their products with
+// quantised weights exactly; float weights, FP8 among them, it multiplies as exact mode does.
 // Batch invariance: the bits of an output row depend only on that row's inputs, never on how many rows are in the call,
 // how they are split over threads, or what the other rows hold.
 // Errors: sizes that do not fit are programmer errors (assert); load_matrix throws glia::Error for unusable weights.

@@ -8,23 +8,26 @@
 
 namespace glia::kernels {
 
-/// One group of 16 output rows against activation rows [first_row, first_row + rows); first_row is a multiple of 8.
+/// Groups of 16 output rows against activation rows [first_row, first_row + rows); first_row is a multiple of 8. The
+/// exact kernels take one group, the fast ones any number.
 struct MatmulTask {
-  const std::uint8_t* quants = nullptr;  ///< of the group
-  const std::uint8_t* scales = nullptr;  ///< of the group; null for float types
+  std::int64_t groups = 1;
+  std::int64_t group_bytes = 0;          ///< from a group to the next
+  const std::uint8_t* quants = nullptr;  ///< of the first group
+  const std::uint8_t* scales = nullptr;  ///< of the first group; null for float types
   int scale_shift = 0;                   ///< of types with group scales: one per 32 << scale_shift columns
   std::int64_t cols = 0;
-  const std::int8_t* x_quants = nullptr;  ///< panels [cols / 4][plane][8][4], from row 0
+  const std::int8_t* x_quants = nullptr;  ///< panels [cols / 4][8][8], from row 0
   const BlockScales* x_scales = nullptr;  ///< panels [cols / 32], from row 0
   const float* x_floats = nullptr;        ///< panels [cols][8], from row 0
   std::int64_t first_row = 0;
   std::int64_t rows = 0;
-  float* out = nullptr;  ///< row 0, at the group's first output
+  float* out = nullptr;  ///< row 0, at the first group's first output
   std::int64_t out_stride = 0;
-  int lanes = kGroupRows;  ///< outputs of the group that exist
+  int lanes = kGroupRows;  ///< outputs of the last group that exist
   bool accumulate = false;
-  const float* bias = nullptr;  ///< at the group's first output, or null
-  std::int64_t next_group = 0;  ///< bytes to the group that comes next, to fetch it while this one is used; 0: none
+  const float* bias = nullptr;  ///< at the first group's first output, or null
+  bool more_groups = false;     ///< another group follows the last: to be fetched while that one is used
 };
 using MatmulKernel = void (*)(const MatmulTask&);
 

@@ -16,9 +16,10 @@
 // A weight is d (q - kZero), d q + m, d (q - zero), or d (codes[q] - kZero) where a quant is a code. FP8 lies as
 // [cols][16] bytes with group scales, float types as [cols][16]. Rows beyond the matrix are zero.
 //
-// Activations lie in panels of 8 rows. Fast: integers q in [-32512, 32512] with BlockScales per 32 columns, split into
-// two planes of bytes, q = 255 high + low with both in [-127, 127] (no byte is -128, so no signed-byte trick
-// overflows): int8 [cols / 4][plane][8][4]. Exact: float [cols][8].
+// Activations lie in panels of 8 rows. Fast: integers q in [-32512, 32512], one scale per 256 columns, with BlockScales
+// per 32 columns; int8 [cols / 4][8][8], where the 8 bytes of 4 columns of a row are what the instruction set
+// multiplies (simd/README.md). 32512 = 127 * 256: a set that has only byte products splits q in two bytes that are
+// never -128. Exact: float [cols][8].
 #pragma once
 
 #include <cstdint>
@@ -31,14 +32,13 @@ inline constexpr int kGroupRows = 16;
 inline constexpr int kPanelRows = 8;
 inline constexpr int kBlockCols = 32;
 inline constexpr int kSuperCols = 256;
-inline constexpr int kPlanes = 2;       ///< bytes of an activation
-inline constexpr int kPlaneStep = 255;  ///< worth of the high one
-inline constexpr int kMostQuant = 127 * kPlaneStep + 127;
+inline constexpr int kQuantBytes = 2;  ///< of an activation
+inline constexpr int kMostQuant = 32512;
 
 /// Of one activation panel and 32 columns: x = scale * q.
 struct BlockScales {
-  float scale[kPanelRows];
-  float scaled_sum[kPanelRows];                ///< scale * sum(q)
+  float scale[kPanelRows];                     ///< the same in all blocks of 256 columns, counted from column 0
+  float sum[kPanelRows];                       ///< sum(q)
   std::int32_t negative_sum[kPanelRows];       ///< -sum(q)
   std::int32_t negative_sum_head[kPanelRows];  ///< -sum(q) of the first 16 columns
 };

@@ -12,6 +12,11 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$" AND CMAKE_CXX_COMPILER_ID 
   list(APPEND isa_options -Wno-maybe-uninitialized)  # arrays of four registers, filled in loops that GCC 12 keeps apart
 endif()
 set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS "${isa_options}")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # The register tile of the fast product: both passes pull its sums apart, and spill one product in two.
+  set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/kernels/isa/matmul_fast.cpp
+               APPEND PROPERTY COMPILE_OPTIONS -fno-tree-reassoc -fno-tree-ter)
+endif()
 
 set(isas)
 function(glia_kernels_isa isa)

@@ -64,7 +64,7 @@ struct Weights {
 /// Largest error of one output of a matrix product, x [cols] times w. Exact mode sums 32 products at a time, then the
 /// block sums: with u = 2^-24 the error is at most (32 + cols / 32 + 4) u sum|x w| (Higham, Accuracy and Stability,
 /// eq. 3.5; 4 for the product, the weight's and the output's own roundings). RMS normalisation adds (cols / 16 + 8) u
-/// relative to every x. Fast mode rounds every x to a multiple of s = max|x| / 32512 of its block of 32: an error
+/// relative to every x. Fast mode rounds every x to a multiple of s = max|x| / 32512 of its 256 columns: an error
 /// uniform in +-s / 2, of variance s^2 / 12. An output's error then has variance sum(w^2 s^2) / 12; six standard
 /// deviations are allowed (2e-9 of outputs would miss that by chance; the data is seeded), plus the float32 error as
 /// above.
@@ -72,8 +72,15 @@ inline double tolerance(bool int8, const float* x, const std::vector<float>& w, 
   const std::size_t cols = w.size();
   double magnitude = 0;
   double variance = 0;
+  double range = 0;
   for (std::size_t first = 0; first < cols; first += 32) {
     const std::size_t end = std::min(first + 32, cols);
+    if (first % 256 == 0) {
+      range = 0;
+      for (std::size_t k = first; k < std::min(first + 256, cols); k++) {
+        range = std::max(range, std::fabs(static_cast<double>(x[k])));
+      }
+    }
     double most = 0;
     double squares = 0;
     double heaviest = 0;
@@ -86,7 +93,7 @@ inline double tolerance(bool int8, const float* x, const std::vector<float>& w, 
       squares += wk * wk;
     }
     if (int8) {
-      variance += squares * std::pow(most / 32512, 2) / 12;
+      variance += squares * std::pow(range / 32512, 2) / 12;
       magnitude += 64 * most * heaviest;  // d q and m apart may be twice the weight
     }
   }

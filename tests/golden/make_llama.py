@@ -103,15 +103,18 @@ def run(model, prompt):
     return ids[len(prompt):], logits.float().numpy(), margin
 
 
-FAST_LEVELS = 32512  # the fast path's largest integer, 127 * 255 + 127
+FAST_LEVELS = 32512  # the fast path's largest integer, 127 * 256
 
 
 def rounded_blocks(x):
-    """x rounded to whole multiples of largest / FAST_LEVELS in every block of 32."""
-    blocks = x.reshape(*x.shape[:-1], -1, 32)
-    scale = blocks.abs().amax(-1, keepdim=True) / FAST_LEVELS
-    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
-    return (torch.round(blocks / scale) * scale).reshape(x.shape)
+    """x rounded to whole multiples of largest / FAST_LEVELS in every 256 columns, the last block may have fewer."""
+    out = torch.empty_like(x)
+    for first in range(0, x.shape[-1], 256):
+        block = x[..., first:first + 256]
+        scale = block.abs().amax(-1, keepdim=True) / FAST_LEVELS
+        scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+        out[..., first:first + 256] = torch.round(block / scale) * scale
+    return out
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-// Rows: norms, quantisation to two int8 planes, rotary positions, conversion, sums and factors.
+// Rows: norms, quantisation to 16 bits, rotary positions, conversion, sums and factors.
 #include GLIA_SIMD_HEADER
 
 #include "kernels/isa/exp.h"
@@ -32,39 +32,37 @@ void scale_row(float* out, const float* x, std::int64_t cols, float factor, cons
   }
 }
 
-/// q = kPlaneStep high + low: the nearest multiple, so that |low| <= 127.
-GLIA_INLINE void split_planes(std::int8_t* high, std::int8_t* low, I q) {
-  const I nearest = round(mul(to_float(q), set1(1.0F / kPlaneStep)));
-  store_low_bytes(high, nearest);
-  store_low_bytes(low, add(sub(q, shift_left<8>(nearest)), nearest));
-}
-
 void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols, float factor,
                   const float* weight) {
+  constexpr int kVectors = kSuperCols / 16;
   const F f = set1(factor);
-  for (std::int64_t j = 0; j < cols; j += kBlockCols, scales++) {
-    const F a = scaled(load(x + j), f, weight, j, 16);
-    const F b = scaled(load(x + j + 16), f, weight, j + 16, 16);
-    const float most = largest(max(abs(a), abs(b)));
-    const float scale = most / kMostQuant;
-    const F inverse = set1(most > 0 ? kMostQuant / most : 0.0F);
-    const I qa = round(mul(a, inverse));
-    const I qb = round(mul(b, inverse));
-    alignas(16) std::int8_t high[kBlockCols];
-    alignas(16) std::int8_t low[kBlockCols];
-    split_planes(high, low, qa);
-    split_planes(high + 16, low + 16, qb);
-    std::int8_t* to = quants + (j * kPanelRows * kPlanes + lane * 4);
-    for (int g = 0; g < kBlockCols / 4; g++, to += 4 * kPanelRows * kPlanes) {
-      __builtin_memcpy(to, high + 4 * g, 4);
-      __builtin_memcpy(to + 4 * kPanelRows, low + 4 * g, 4);
+  std::int8_t* to = quants + lane * (4 * kQuantBytes);
+  for (std::int64_t first = 0; first < cols; first += kSuperCols) {
+    const int vectors = static_cast<int>(cols - first < kSuperCols ? cols - first : kSuperCols) / 16;
+    F v[kVectors];
+    F most = zero();
+    for (int i = 0; i < vectors; i++) {
+      v[i] = scaled(load(x + first + 16 * i), f, weight, first + 16 * i, 16);
+      most = max(most, abs(v[i]));
     }
-    const std::int32_t head = sum(qa);
-    const std::int32_t total = head + sum(qb);
-    scales->scale[lane] = scale;
-    scales->scaled_sum[lane] = scale * static_cast<float>(total);
-    scales->negative_sum[lane] = -total;
-    scales->negative_sum_head[lane] = -head;
+    const float range = largest(most);
+    const float scale = range / kMostQuant;
+    const F inverse = set1(range > 0 ? kMostQuant / range : 0.0F);
+    for (int i = 0; i < vectors; i += 2, scales++) {
+      const I a = round(mul(v[i], inverse));
+      const I b = round(mul(v[i + 1], inverse));
+      alignas(64) std::int8_t quads[kBlockCols * kQuantBytes];
+      store_quads(quads, a, b);
+      for (int g = 0; g < kBlockCols / 4; g++, to += 4 * kPanelRows * kQuantBytes) {
+        __builtin_memcpy(to, quads + 4 * kQuantBytes * g, 4 * kQuantBytes);
+      }
+      const std::int32_t head = sum(a);
+      const std::int32_t total = head + sum(b);
+      scales->scale[lane] = scale;
+      scales->sum[lane] = static_cast<float>(total);
+      scales->negative_sum[lane] = -total;
+      scales->negative_sum_head[lane] = -head;
+    }
   }
 }
 

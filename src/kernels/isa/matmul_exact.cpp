@@ -15,6 +15,10 @@ GLIA_INLINE void add_column(F (&sums)[T], F w, const float* x) {
   for (int t = 0; t < T; t++) sums[t] = fma(w, set1(x[t]), sums[t]);
 }
 
+GLIA_INLINE void store_row(const MatmulTask& task, float* out, int t, F total) {
+  store_output(out + t * task.out_stride, total, task.bias, task.accumulate, task.lanes);
+}
+
 template <class Type>
 GLIA_INLINE F weight(F q, const Scale& s) {
   if constexpr (Type::kZeros) {
@@ -33,13 +37,13 @@ GLIA_INLINE void quantised_tile(const MatmulTask& task, const float* x, std::int
   const std::uint8_t* quants = task.quants;
   const std::int64_t blocks = task.cols / kBlockCols;
   for (std::int64_t b = 0; b < blocks; b++) {
-    fetch_next<Type>(task, ahead, quants, b);
+    if (ahead != 0) fetch_block<Type>(quants, task.scales, task.scale_shift, ahead, b);
     F sums[T];
     for (int t = 0; t < T; t++) sums[t] = zero();
-    Scale s = load_scale<Type>(task, b, 0);
+    Scale s = load_scale<Type>(task.scales, task.scale_shift, b, 0);
     for_groups<0, 8>([&](auto group) __attribute__((always_inline)) {
       constexpr int g = decltype(group)::kValue;
-      if constexpr (Type::kSubBlock == 16 && g == 4) s = load_scale<Type>(task, b, 1);
+      if constexpr (Type::kSubBlock == 16 && g == 4) s = load_scale<Type>(task.scales, task.scale_shift, b, 1);
       const Bytes w = group_bytes<Type, g>(quants);
       const float* column = x + 4 * g * kPanelRows;
       add_column(sums, weight<Type>(byte_of_lane<0>(w), s), column);
@@ -51,7 +55,7 @@ GLIA_INLINE void quantised_tile(const MatmulTask& task, const float* x, std::int
     quants += Type::kBlockBytes;
     x += kBlockCols * kPanelRows;
   }
-  for (int t = 0; t < T; t++) store_output(task, out + t * task.out_stride, totals[t]);
+  for (int t = 0; t < T; t++) store_row(task, out, t, totals[t]);
 }
 
 template <int T>
@@ -73,7 +77,7 @@ GLIA_INLINE void f8_tile(const MatmulTask& task, const float* x, std::int64_t ah
     w += PackedF8::kBlockBytes;
     x += kBlockCols * kPanelRows;
   }
-  for (int t = 0; t < T; t++) store_output(task, out + t * task.out_stride, totals[t]);
+  for (int t = 0; t < T; t++) store_row(task, out, t, totals[t]);
 }
 
 struct Float32 {
@@ -109,7 +113,7 @@ GLIA_INLINE void float_tile(const MatmulTask& task, const float* x, std::int64_t
     w += n * kGroupRows;
     x += n * kPanelRows;
   }
-  for (int t = 0; t < T; t++) store_output(task, out + t * task.out_stride, totals[t]);
+  for (int t = 0; t < T; t++) store_row(task, out, t, totals[t]);
 }
 
 /// Cuts the task's rows into tiles: body(count, x, ahead, out).
@@ -121,7 +125,7 @@ GLIA_INLINE void for_tiles(const MatmulTask& task, Body body) {
     const std::int64_t lane = row % kPanelRows;
     const float* x = task.x_floats + row / kPanelRows * task.cols * kPanelRows + lane;
     float* out = task.out + row * task.out_stride;
-    const std::int64_t ahead = row == task.first_row ? task.next_group : 0;
+    const std::int64_t ahead = row == task.first_row && task.more_groups ? task.group_bytes : 0;
     std::int64_t n = end - row < kPanelRows - lane ? end - row : kPanelRows - lane;
     if (n >= kTokens) n = kTokens;
     for_tokens<kTokens>(static_cast<int>(n), [&](auto count) { body(count, x, ahead, out); });

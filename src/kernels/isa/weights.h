@@ -35,12 +35,11 @@ struct Scale {
   F d, m;  ///< m: the minimum to add, or the zero point to subtract first; zero where the type has neither
 };
 
-/// Of block b; `half`: which sub-block of 16, for types that have them.
+/// Of block b of the group whose scales these are; `half`: which sub-block of 16, for types that have them.
 template <class Type>
-GLIA_INLINE Scale load_scale(const MatmulTask& task, std::int64_t b, int half) {
-  const std::uint8_t* scales = task.scales;
+GLIA_INLINE Scale load_scale(const std::uint8_t* scales, int scale_shift, std::int64_t b, int half) {
   if constexpr (Type::kGroupScales) {
-    scales += (b >> task.scale_shift) * Type::kSubScaleBytes;
+    scales += (b >> scale_shift) * Type::kSubScaleBytes;
     const F d = load(reinterpret_cast<const float*>(scales));
     if constexpr (Type::kZeros) return {d, load_unsigned_bytes(scales + 64)};
     return {d, zero()};
@@ -63,30 +62,30 @@ GLIA_INLINE Scale load_scale(const MatmulTask& task, std::int64_t b, int half) {
   }
 }
 
-/// Asks for block b of the group that lies `ahead` bytes on, quants and scales; 0: of none.
+/// Asks for block b of the group that lies `ahead` bytes on, quants and scales.
 template <class Type>
-GLIA_INLINE void fetch_next(const MatmulTask& task, std::int64_t ahead, const std::uint8_t* quants, std::int64_t b) {
-  if (ahead == 0) return;
+GLIA_INLINE void fetch_block(const std::uint8_t* quants, const std::uint8_t* scales, int scale_shift,
+                             std::int64_t ahead, std::int64_t b) {
 #pragma GCC unroll 8
   for (int i = 0; i < Type::kBlockBytes; i += 64) __builtin_prefetch(quants + ahead + i);
   if constexpr (Type::kGroupScales) {
-    __builtin_prefetch(task.scales + ahead + (b >> task.scale_shift) * Type::kSubScaleBytes);
+    __builtin_prefetch(scales + ahead + (b >> scale_shift) * Type::kSubScaleBytes);
   } else {
     constexpr int kScaleBytes = Type::kSuper ? Type::kSuperBytes / (kSuperCols / kBlockCols) : Type::kSubScaleBytes;
-    __builtin_prefetch(task.scales + ahead + b * kScaleBytes);
+    __builtin_prefetch(scales + ahead + b * kScaleBytes);
   }
 }
 
-/// One row's outputs of a group.
-GLIA_INLINE void store_output(const MatmulTask& task, float* out, F value) {
-  if (task.lanes == kGroupRows) {
-    if (task.bias != nullptr) value = add(value, load(task.bias));
-    if (task.accumulate) value = add(load(out), value);
+/// One row's outputs of a group; `bias` at its first output, or null.
+GLIA_INLINE void store_output(float* out, F value, const float* bias, bool accumulate, int lanes) {
+  if (lanes == kGroupRows) {
+    if (bias != nullptr) value = add(value, load(bias));
+    if (accumulate) value = add(load(out), value);
     store(out, value);
   } else {
-    if (task.bias != nullptr) value = add(value, load_first(task.bias, task.lanes));
-    if (task.accumulate) value = add(load_first(out, task.lanes), value);
-    store_first(out, value, task.lanes);
+    if (bias != nullptr) value = add(value, load_first(bias, lanes));
+    if (accumulate) value = add(load_first(out, lanes), value);
+    store_first(out, value, lanes);
   }
 }
 

@@ -11,7 +11,7 @@
 namespace glia::kernels::GLIA_ISA {
 
 inline constexpr int kTokens = 4;
-inline constexpr int kDots = 4;
+inline constexpr int kGroups = 1;
 inline constexpr int kQueries = 4;
 inline constexpr int kPairs = 1;
 
@@ -117,10 +117,14 @@ GLIA_INLINE std::int32_t sum(I i) {
   const __m128i z = _mm_add_epi32(y, _mm_shuffle_epi32(y, 0x4E));
   return _mm_cvtsi128_si32(_mm_add_epi32(z, _mm_shuffle_epi32(z, 0xB1)));
 }
-GLIA_INLINE void store_low_bytes(std::int8_t* p, I x) {
+/// Pairs of columns (0, 2) and (1, 3), as vpmaddwd takes them.
+GLIA_INLINE void store_quads(std::int8_t* p, I x) {
   const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
-  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xD8), 0xD8));
+}
+GLIA_INLINE void store_quads(std::int8_t* p, I x, I y) {
+  store_quads(p, x);
+  store_quads(p + 32, y);
 }
 GLIA_INLINE I load_signed_bytes(const std::int8_t* p) {
   return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))),
@@ -201,56 +205,31 @@ GLIA_INLINE F byte_of_lane(Bytes x) {
           _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(x.b, 8 * n), mask))};
 }
 
-GLIA_INLINE __m256i broadcast4(const std::int8_t* x) { return _mm256_set1_epi32(load_int(x)); }
-
-/// Weights of up to 7 bits: u8 x s8 pair sums stay within 16 bits (2 * 127 * 127 = 32,258).
-template <int kWeightBits>
+GLIA_INLINE __m256i load_half(const std::int8_t* x) { return _mm256_set1_epi32(load_int(x)); }
+template <int kBits>
 struct Dot {
   static constexpr int kSubtracted = 0;
+  struct Weights {
+    __m256i a, b;
+  };
   __m256i a, b;
-  GLIA_INLINE_MEMBER void start() { a = b = _mm256_setzero_si256(); }
-  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
-    const __m256i v = broadcast4(x);
-    const __m256i ones = _mm256_set1_epi16(1);
-    a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, v), ones));
-    b = _mm256_add_epi32(b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, v), ones));
+  template <int half>
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) {
+    if constexpr (half == 0) {
+      const __m256i low = _mm256_set1_epi16(0xFF);
+      return {_mm256_and_si256(w.a, low), _mm256_and_si256(w.b, low)};
+    } else {
+      return {_mm256_srli_epi16(w.a, 8), _mm256_srli_epi16(w.b, 8)};
+    }
   }
-  GLIA_INLINE_MEMBER I total() const { return {a, b}; }
-};
-
-/// 4-bit weights: eight pair sums (8 * 2 * 15 * 127 = 30,480) stay within 16 bits, so widening waits for the total.
-template <>
-struct Dot<4> {
-  static constexpr int kSubtracted = 0;
-  __m256i a, b;
-  GLIA_INLINE_MEMBER void start() { a = b = _mm256_setzero_si256(); }
-  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
-    const __m256i v = broadcast4(x);
-    a = _mm256_add_epi16(a, _mm256_maddubs_epi16(w.a, v));
-    b = _mm256_add_epi16(b, _mm256_maddubs_epi16(w.b, v));
+  GLIA_INLINE_MEMBER void start(I first) {
+    a = first.a;
+    b = first.b;
   }
-  GLIA_INLINE_MEMBER I total() const {
-    const __m256i ones = _mm256_set1_epi16(1);
-    return {_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones)};
-  }
-};
-
-/// 8-bit weights would saturate. q = w - 128 as |q| <= 128 against x with q's sign does not (2 * 128 * 127 = 32,512).
-template <>
-struct Dot<8> {
-  static constexpr int kSubtracted = 128;
-  __m256i a, b;
-  GLIA_INLINE_MEMBER void start() { a = b = _mm256_setzero_si256(); }
-  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
-    const __m256i v = broadcast4(x);
-    const __m256i ones = _mm256_set1_epi16(1);
-    const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
-    const __m256i qa = _mm256_xor_si256(w.a, flip);
-    const __m256i qb = _mm256_xor_si256(w.b, flip);
-    const __m256i pa = _mm256_maddubs_epi16(_mm256_abs_epi8(qa), _mm256_sign_epi8(v, qa));
-    const __m256i pb = _mm256_maddubs_epi16(_mm256_abs_epi8(qb), _mm256_sign_epi8(v, qb));
-    a = _mm256_add_epi32(a, _mm256_madd_epi16(pa, ones));
-    b = _mm256_add_epi32(b, _mm256_madd_epi16(pb, ones));
+  template <int half>
+  GLIA_INLINE_MEMBER void add(Weights w, __m256i x) {
+    a = _mm256_add_epi32(a, _mm256_madd_epi16(w.a, x));
+    b = _mm256_add_epi32(b, _mm256_madd_epi16(w.b, x));
   }
   GLIA_INLINE_MEMBER I total() const { return {a, b}; }
 };

@@ -11,7 +11,7 @@
 namespace glia::kernels::GLIA_ISA {
 
 inline constexpr int kTokens = 8;   // activation rows of a register tile
-inline constexpr int kDots = 16;    // integer sums that a tile keeps in registers
+inline constexpr int kGroups = 2;   // groups of 16 outputs of a register tile
 inline constexpr int kQueries = 8;  // attention queries of a register tile
 inline constexpr int kPairs = 2;    // vectors of 16 pairs that such a tile multiplies at a time
 
@@ -98,8 +98,11 @@ GLIA_INLINE std::int32_t sum(I a) {
   const __m128i z = _mm_add_epi32(y, _mm_shuffle_epi32(y, 0x4E));
   return _mm_cvtsi128_si32(_mm_add_epi32(z, _mm_shuffle_epi32(z, 0xB1)));
 }
-GLIA_INLINE void store_low_bytes(std::int8_t* p, I a) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
+/// Pairs of columns (0, 2) and (1, 3), as vpdpwssd takes them.
+GLIA_INLINE void store_quads(std::int8_t* p, I a, I b) {
+  const __m512i words = _mm512_packs_epi32(a.v, b.v);  // 4 columns of a, then of b, by 128 bits
+  const __m512i pairs = _mm512_shufflehi_epi16(_mm512_shufflelo_epi16(words, 0xD8), 0xD8);
+  _mm512_storeu_si512(p, _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), pairs));
 }
 GLIA_INLINE I load_signed_bytes(const std::int8_t* p) {
   return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
@@ -154,13 +157,22 @@ GLIA_INLINE F byte_of_lane(Bytes a) {
   return {_mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(a.v, 8 * n), _mm512_set1_epi32(0xFF)))};
 }
 
-template <int kWeightBits>
+GLIA_INLINE __m512i load_half(const std::int8_t* x) { return _mm512_set1_epi32(load_int(x)); }
+template <int kBits>
 struct Dot {
   static constexpr int kSubtracted = 0;
+  struct Weights {
+    __m512i words;
+  };
   __m512i acc;
-  GLIA_INLINE_MEMBER void start() { acc = _mm512_setzero_si512(); }
-  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
-    acc = _mm512_dpbusd_epi32(acc, w.v, _mm512_set1_epi32(load_int(x)));
+  template <int half>
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) {
+    return {half == 0 ? _mm512_and_si512(w.v, _mm512_set1_epi16(0xFF)) : _mm512_srli_epi16(w.v, 8)};
+  }
+  GLIA_INLINE_MEMBER void start(I first) { acc = first.v; }
+  template <int half>
+  GLIA_INLINE_MEMBER void add(Weights w, __m512i x) {
+    acc = _mm512_dpwssd_epi32(acc, w.words, x);
   }
   GLIA_INLINE_MEMBER I total() const { return {acc}; }
 };

@@ -11,7 +11,7 @@
 namespace glia::kernels::GLIA_ISA {
 
 inline constexpr int kTokens = 2;
-inline constexpr int kDots = 2;
+inline constexpr int kGroups = 1;
 inline constexpr int kQueries = 2;
 inline constexpr int kPairs = 1;
 
@@ -177,10 +177,14 @@ GLIA_INLINE std::int32_t sum(I a) {
   const __m128i z = _mm_add_epi32(y, _mm_shuffle_epi32(y, 0x4E));
   return _mm_cvtsi128_si32(_mm_add_epi32(z, _mm_shuffle_epi32(z, 0xB1)));
 }
-GLIA_INLINE void store_low_bytes(std::int8_t* p, I a) {
-  const __m128i words0 = _mm_packs_epi32(a.v[0], a.v[1]);
-  const __m128i words1 = _mm_packs_epi32(a.v[2], a.v[3]);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words0, words1));
+/// Pairs of columns (0, 2) and (1, 3), as pmaddwd takes them.
+GLIA_INLINE void store_quads(std::int8_t* p, I a, I b) {
+  for (int i = 0; i < 4; i++) {
+    const I& from = i < 2 ? a : b;
+    const __m128i words = _mm_packs_epi32(from.v[i % 2 * 2], from.v[i % 2 * 2 + 1]);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 16 * i),
+                     _mm_shufflehi_epi16(_mm_shufflelo_epi16(words, 0xD8), 0xD8));
+  }
 }
 GLIA_INLINE I load_signed_bytes(const std::int8_t* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -271,31 +275,25 @@ GLIA_INLINE F byte_of_lane(Bytes a) {
       [=](int i) { return _mm_cvtepi32_ps(_mm_and_si128(_mm_srli_epi32(a.v[i], 8 * n), _mm_set1_epi32(0xFF))); });
 }
 
-/// Bytes widened to words: madd leaves pairs of each row's four products, added up by the total.
-template <int kWeightBits>
+GLIA_INLINE __m128i load_half(const std::int8_t* x) { return _mm_set1_epi32(load_int(x)); }
+template <int kBits>
 struct Dot {
   static constexpr int kSubtracted = 0;
-  __m128i low[4], high[4];
-  GLIA_INLINE_MEMBER void start() {
-    for (int i = 0; i < 4; i++) low[i] = high[i] = _mm_setzero_si128();
+  struct Weights {
+    __m128i v[4];
+  };
+  I acc;
+  template <int half>
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) {
+    return each<Weights>(
+        [=](int i) { return half == 0 ? _mm_and_si128(w.v[i], _mm_set1_epi16(0xFF)) : _mm_srli_epi16(w.v[i], 8); });
   }
-  GLIA_INLINE_MEMBER void add(Bytes w, const std::int8_t* x) {
-    const __m128i bytes = _mm_set1_epi32(load_int(x));
-    const __m128i words = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
-    for (int i = 0; i < 4; i++) {
-      const __m128i none = _mm_setzero_si128();
-      low[i] = _mm_add_epi32(low[i], _mm_madd_epi16(_mm_unpacklo_epi8(w.v[i], none), words));
-      high[i] = _mm_add_epi32(high[i], _mm_madd_epi16(_mm_unpackhi_epi8(w.v[i], none), words));
-    }
+  GLIA_INLINE_MEMBER void start(I first) { acc = first; }
+  template <int half>
+  GLIA_INLINE_MEMBER void add(Weights w, __m128i x) {
+    for (int i = 0; i < 4; i++) acc.v[i] = _mm_add_epi32(acc.v[i], _mm_madd_epi16(w.v[i], x));
   }
-  GLIA_INLINE_MEMBER I total() const {
-    return each<I>([this](int i) {
-      const __m128 lo = _mm_castsi128_ps(low[i]);
-      const __m128 hi = _mm_castsi128_ps(high[i]);
-      return _mm_add_epi32(_mm_castps_si128(_mm_shuffle_ps(lo, hi, 0x88)),
-                           _mm_castps_si128(_mm_shuffle_ps(lo, hi, 0xDD)));
-    });
-  }
+  GLIA_INLINE_MEMBER I total() const { return acc; }
 };
 
 }  // namespace glia::kernels::GLIA_ISA

@@ -8,16 +8,20 @@ namespace glia::kernels::GLIA_ISA {
 template <int kWeightBits>
 struct Dot {
   static constexpr int kSubtracted = kWeightBits == 8 ? 128 : 0;
+  using Weights = SignedWeights;
   I high, low;
+  template <int half>
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) {
+    return make_signed<kWeightBits>(w);
+  }
   GLIA_INLINE_MEMBER void start(I first) {
     high = set1_int(0);
     low = first;
   }
-  GLIA_INLINE_MEMBER void add(const Weights<kWeightBits>& w, const Quad& x) {
-    for (int i = 0; i < 4; i++) {
-      high.v[i] = vdotq_s32(high.v[i], w.v[i], x.high);
-      low.v[i] = vdotq_s32(low.v[i], w.v[i], x.low);
-    }
+  template <int half>
+  GLIA_INLINE_MEMBER void add(Weights w, int8x16_t x) {
+    I& plane = half == 0 ? high : low;
+    for (int i = 0; i < 4; i++) plane.v[i] = vdotq_s32(plane.v[i], w.v[i], x);
   }
   GLIA_INLINE_MEMBER I total() const { return join_planes(high, low); }
 };

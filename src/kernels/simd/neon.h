@@ -259,16 +259,15 @@ GLIA_INLINE int8x16_t signed_weights(uint8x16_t w) {
   return vreinterpretq_s8_u8(w);
 }
 
-struct Quad {
-  int8x16_t high, low;
-};
-GLIA_INLINE Quad load_quad(const std::int8_t* x) { return {broadcast4(x), broadcast4(x + 4)}; }
-template <int kBits>
-struct Weights {
+GLIA_INLINE int8x16_t load_half(const std::int8_t* x) { return broadcast4(x); }
+
+/// Weights of both halves: one is the high bytes of 4 activations, the other the low ones.
+struct SignedWeights {
   int8x16_t v[4];
-  GLIA_INLINE_MEMBER void set(Bytes w) {
-    for (int i = 0; i < 4; i++) v[i] = signed_weights<kBits>(w.v[i]);
-  }
 };
+template <int kBits>
+GLIA_INLINE SignedWeights make_signed(Bytes w) {
+  return each<SignedWeights>([=](int i) { return signed_weights<kBits>(w.v[i]); });
+}
 
 }  // namespace glia::kernels::GLIA_ISA

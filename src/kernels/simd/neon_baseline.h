@@ -12,7 +12,7 @@ struct PlaneDot {
   GLIA_INLINE_MEMBER void start() {
     for (int i = 0; i < 4; i++) low[i] = high[i] = vdupq_n_s32(0);
   }
-  GLIA_INLINE_MEMBER void add(const Weights<kWeightBits>& w, int8x16_t x) {
+  GLIA_INLINE_MEMBER void add(SignedWeights w, int8x16_t x) {
     for (int i = 0; i < 4; i++) {
       low[i] = vpadalq_s16(low[i], vmull_s8(vget_low_s8(w.v[i]), vget_low_s8(x)));
       high[i] = vpadalq_s16(high[i], vmull_high_s8(w.v[i], x));
@@ -32,7 +32,7 @@ struct PlaneDot<kWeightBits> {
   GLIA_INLINE_MEMBER void start() {
     for (int i = 0; i < 4; i++) low[i] = high[i] = vdupq_n_s16(0);
   }
-  GLIA_INLINE_MEMBER void add(const Weights<kWeightBits>& w, int8x16_t x) {
+  GLIA_INLINE_MEMBER void add(SignedWeights w, int8x16_t x) {
     for (int i = 0; i < 4; i++) {
       low[i] = vmlal_s8(low[i], vget_low_s8(w.v[i]), vget_low_s8(x));
       high[i] = vmlal_high_s8(high[i], w.v[i], x);
@@ -46,16 +46,21 @@ struct PlaneDot<kWeightBits> {
 template <int kWeightBits>
 struct Dot {
   static constexpr int kSubtracted = kWeightBits == 8 ? 128 : 0;
+  using Weights = SignedWeights;
   PlaneDot<kWeightBits> high, low;
   I first;
+  template <int half>
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) {
+    return make_signed<kWeightBits>(w);
+  }
   GLIA_INLINE_MEMBER void start(I value) {
     high.start();
     low.start();
     first = value;
   }
-  GLIA_INLINE_MEMBER void add(const Weights<kWeightBits>& w, const Quad& x) {
-    high.add(w, x.high);
-    low.add(w, x.low);
+  template <int half>
+  GLIA_INLINE_MEMBER void add(Weights w, int8x16_t x) {
+    (half == 0 ? high : low).add(w, x);
   }
   GLIA_INLINE_MEMBER I total() const { return kernels::GLIA_ISA::add(first, join_planes(high.total(), low.total())); }
 };

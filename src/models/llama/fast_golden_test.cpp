@@ -1,5 +1,5 @@
 // The fast path on the tiny golden models, against transformers with the same roundings put in (make_llama.py): inputs
-// of products with quantised weights as 16-bit integers per block of 32, keys and values as float16.
+// of products with quantised weights as 16-bit integers per 256 columns, keys and values as float16.
 #include <gtest/gtest.h>
 
 #include <cmath>
