@@ -29,6 +29,42 @@ TEST_F(AppTest, RequestIdsAreOursAndReachTheLedgersKey) {
   EXPECT_NE(client.until("total_tokens").find("cf-ai-req-id: " + id), std::string::npos);
 }
 
+// x-session-affinity in every dialect, also as workerd's proxy client wraps it; the account stays the call's own.
+TEST_F(AppTest, AClientThatNamesItsSessionIsExpectedBack) {
+  const auto post = [&](const std::string& target, const std::string& body, const std::string& header) {
+    http::RawClient client(server->port());
+    client.send("POST " + target +
+                " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\ncf-consn-model-id: "
+                "@cf/meta/llama-3.1-8b-instruct\r\ncontent-type: application/json\r\n" +
+                header + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    const auto sink = runner.take();
+    ASSERT_TRUE(sink) << target;
+    sink->started(kInfo);
+    sink->finished(result("x"));
+  };
+  const std::string model = "@cf/meta/llama-3.1-8b-instruct";
+  const std::string chat = R"({"model":")" + model + R"(","messages":[{"role":"user","content":"x"}]})";
+  const std::string completion = R"({"model":")" + model + R"(","prompt":"x"})";
+  std::vector<bool> expected;
+  for (const auto& [header, returns] : std::vector<std::pair<std::string, bool>>{
+           {"x-session-affinity: ses_1\r\n", true}, {"X-Session-Affinity: \r\n", false}, {"", false}}) {
+    post("/run?version=3", R"({"inputs":{"prompt":"x"}})", header);
+    post("/client/v4/accounts/a/ai/run/" + model, R"({"prompt":"x"})", header);
+    post("/client/v4/accounts/a/ai/v1/chat/completions", chat, header);
+    post("/v1/chat/completions", chat, header);
+    post("/v1/completions", completion, header);
+    expected.insert(expected.end(), 5, returns);
+  }
+  post("/run?version=3", R"({"inputs":{"prompt":"x"}})",
+       "MF-URL: https://workers-binding.ai/run?version=3\r\nMF-Header-cf-consn-model-id: " + model +
+           "\r\nMF-Header-x-session-affinity: ses_2\r\n");
+  expected.push_back(true);
+  std::vector<bool> returns;
+  for (const auto& request : runner.requests) returns.push_back(request.session_returns);
+  EXPECT_EQ(returns, expected);
+  EXPECT_EQ(runner.requests[1].account, "a");
+}
+
 TEST_F(AppTest, ASessionHearsOfItsCalls) {
   const auto created = http::post(url("/glia/v1/sessions"), R"({"account":"mine","bindings":{}})");
   const auto body = parse_json(created.body);

@@ -9,6 +9,13 @@
 namespace glia::api {
 namespace {
 
+bool names_session(const http::Request& request) {
+  if (const auto name = request.header(kSessionAffinity)) return !name->empty();
+  return !request.header("mf-header-" + std::string(kSessionAffinity))
+              .value_or("")
+              .empty();  // as workerd's proxy sends
+}
+
 constexpr int kClientLeft = 499;  ///< nginx's number; only in logs and metrics
 
 std::string milliseconds(double ms) {
@@ -49,7 +56,8 @@ Reply::Reply(std::shared_ptr<Context> context, const http::Request& request, std
       method_(request.method),
       path_(printable(request.path)),
       received_ns_(context_->clock().steady_ns()),
-      extra_(context_->guard.cors_headers(request)) {
+      extra_(context_->guard.cors_headers(request)),
+      session_returns_(names_session(request)) {
   if (const auto given = request.header(kClientId); given && usable_client_id(*given)) {
     client_id_ = *given;
     add_header(std::string(kClientId), client_id_);

@@ -22,6 +22,11 @@ namespace glia::api {
 /// OpenAI's header for an id that the client gives its own request: repeated in the answer and in the log line.
 inline constexpr std::string_view kClientId = "x-client-request-id";
 
+/// The service's header that sends the requests of one conversation to where its prefix is. There is one place here, so
+/// it is a promise to come back: the prefix is kept longer. Which session it names makes no difference, and what was
+/// computed is found by the account's own tokens alone.
+inline constexpr std::string_view kSessionAffinity = "x-session-affinity";
+
 inline constexpr std::string_view kJson = "application/json";  ///< exactly: workerd compares it whole
 
 /// Printable ASCII of what a client sent, cut to `most` bytes: for logs and headers.
@@ -47,6 +52,8 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   /// The session in whose address the request stood (/s/<session>/…); null without one.
   void set_session(std::shared_ptr<const Session> session) { session_ = std::move(session); }
   const std::shared_ptr<const Session>& session() const { return session_; }
+  /// The client named a session of its own (x-session-affinity), to which it will come back.
+  bool session_returns() const { return session_returns_; }
   void set_tokens(std::int64_t prompt, std::int64_t completion);
   void set_error(const Error& error) { code_ = cloudflare_code(error.code()); }
   /// Answers that are asked for all the time (health, metrics) are logged at debug level.
@@ -89,6 +96,7 @@ class Reply final : public EventStream, public std::enable_shared_from_this<Repl
   Dialect dialect_ = Dialect::admin;
   int status_ = 0;
   int code_ = 0;
+  bool session_returns_ = false;
   std::string model_;
   std::string tokens_;
   bool quiet_ = false;

@@ -194,6 +194,7 @@ std::shared_ptr<tasks::Run> start_run(Context& context, TextCall& call, std::sha
 
 void start_text_call(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, TextCall call) {
   call.request.request_id = reply->id();
+  call.request.session_returns = reply->session_returns();
   enrol(*context, reply, call);
   const auto sink = std::make_shared<Sink>(context, reply, std::move(call));
   std::shared_ptr<tasks::Run> run;

@@ -141,7 +141,9 @@ TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
               job.entry->task,
               job.weights.stand_in,
               request.plan};
-  job.prefix_cache = request.prefix_cache;
+  job.prefix_cache = !request.prefix_cache     ? engine::PrefixCache::off
+                     : request.session_returns ? engine::PrefixCache::keep
+                                               : engine::PrefixCache::on;
   return job;
 }
 

@@ -26,7 +26,8 @@ struct RunRequest {
   bool reject_if_busy = false;  ///< 3040 instead of waiting in the queue
   Plan plan = Plan::server;
   bool rate_limits = false;  ///< held to the service's requests a minute (3021) where the server does not hold everyone
-  bool prefix_cache = true;  ///< false: equal requests have equal usage too, whatever was asked before
+  bool session_returns = false;  ///< the client says so (x-session-affinity): what is computed for it is kept longer
+  bool prefix_cache = true;      ///< false: equal requests have equal usage too, whatever was asked before
 };
 
 struct TokenUsage {

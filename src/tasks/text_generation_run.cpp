@@ -45,7 +45,7 @@ void TextGenerationRun::prepare_or_throw(engine::ChatModel& model) {
   request.stop = std::move(job_.input.stop);
   request.sampling = job_.input.sampling;
   request.account = job_.bill.account;
-  request.prefix_cache = job_.prefix_cache ? engine::PrefixCache::on : engine::PrefixCache::off;
+  request.prefix_cache = job_.prefix_cache;
   generate_ns_ = clock_.steady_ns();
   auto generation = model.generate(std::move(request), shared_from_this());
   // From here on the engine's thread may be in text() or done() already.

@@ -28,7 +28,7 @@ struct TextGenerationJob {
   ResolvedWeights weights;
   Bill bill;
   RunInfo info;
-  bool prefix_cache = true;
+  engine::PrefixCache prefix_cache = engine::PrefixCache::on;
   std::shared_ptr<void> place;  ///< held until the run has ended
 };
 
