@@ -98,12 +98,11 @@ std::string answered_by(const catalog::ModelEntry& entry, const tasks::ResolvedW
 /// What the weights need in memory, from their headers; nothing where they are not there or not readable.
 std::optional<engine::ModelMemory> memory_of(const Settings& settings, const tasks::ResolvedWeights& weights) {
   if (!weights.available) return std::nullopt;
-  engine::EngineOptions options;
-  options.max_running = settings.max_running;
-  options.max_queued = settings.max_queued;
-  const auto math = settings.math == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
+  const engine::EngineOptions options = engine_options(settings);
   try {
-    return engine::plan_memory(engine::make_disk_loader(1, math)->estimate(weights.path), options);
+    return engine::plan_memory(
+        engine::make_disk_loader({.threads = 1, .math = options.math, .kv = options.kv_type})->estimate(weights.path),
+        options);
   } catch (const Error&) {
     return std::nullopt;  // a run says what is wrong with them
   }
