@@ -127,6 +127,49 @@ TEST_F(RealModel, stops_at_stop_strings_and_end_tokens) {
   EXPECT_EQ(cut->text(), "The capital of France is P");
 }
 
+// Guesses on and off, alone and in a crowd, greedy and sampled, with so little memory that some are set back: the same
+// tokens, in fewer steps.
+TEST_F(RealModel, guesses_change_no_token) {
+  constexpr std::string_view kText =
+      "The harbour opened in 1874 with two piers of granite. A storm in 1903 broke the northern pier, and it was built "
+      "again in 1911 with a lighthouse at its end. The lighthouse keeper wrote a diary of every ship that came.";
+  std::vector<std::string> questions;
+  for (const std::string_view task : {"Repeat this text word for word: ", "Repeat each sentence in quotes: ",
+                                      "Quote the sentences that have a year in them: ", "Summarise: "})
+    questions.push_back(std::string(task) + std::string(kText));
+  start({.speculation = false});
+  std::vector<GenerateRequest> all;
+  for (std::uint64_t i = 0; i < 8; ++i) all.push_back(request(questions[i % 4], 60, i));
+  std::vector<std::vector<std::int32_t>> tokens;
+  for (const auto& r : all) tokens.push_back(run(r)->wait().tokens());
+  EXPECT_EQ(engine_->status().at(0).drafted_tokens, 0);
+  for (const EngineOptions& options :
+       {EngineOptions{}, EngineOptions{.prefix_cache = false},
+        EngineOptions{.kv_bytes = std::size_t{9} << 20, .page_tokens = 8, .max_batch_rows = 40}}) {
+    for (const bool crowd : {false, true}) {
+      model_.reset();
+      start(options);
+      std::vector<std::shared_ptr<Sink>> sinks;
+      for (const auto& r : all) {
+        sinks.push_back(run(r));
+        if (!crowd) sinks.back()->wait();
+      }
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        ASSERT_TRUE(sinks[i]->wait().result()) << sinks[i]->error()->message();
+        EXPECT_EQ(sinks[i]->tokens(), tokens[i]) << "request " << i;
+        EXPECT_EQ(sinks[i]->text(), model_->tokenizer().decode(tokens[i], true));
+      }
+      const ModelStatus s = engine_->status().at(0);
+      EXPECT_EQ(s.kv_pages_used, 0);
+      if (!crowd) {
+        EXPECT_GT(s.accepted_tokens, s.generated_tokens / 10);
+      } else if (options.page_tokens == 8) {
+        EXPECT_GT(s.set_back, 0);
+      }
+    }
+  }
+}
+
 TEST_F(RealModel, a_crowd_of_which_a_third_leaves) {
   start({.max_batch_rows = 96});
   std::vector<std::shared_ptr<Sink>> sinks;
