@@ -3,8 +3,7 @@
 // Tolerances. With u = 2^-24 a score's error is (head_dim + 2) u sum|q k| scale; a weight exp(score - most) carries
 // that and exp's 4 u; sums over n positions in blocks of 128 carry (128 + n / 128) u. A convex combination of values
 // moves by at most twice the weights' relative error times max|v|. What storing keys and values adds: stored_error. A cap
-// shrinks a score's error and adds
-// 8 u of the cap; a sink is exact.
+// shrinks a score's error and adds 8 u of the cap; a sink is exact.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -163,8 +162,9 @@ void expect_agreement(const Scene& scene, const Parameters& parameters) {
   const StoredError stored = stored_error(parameters.kv, dim, scale, 2 * std::sqrt(dim), 6);
   const double score_error = 4 * dim * scale * (dim + 2) * test::kUnit + stored.score +
                              8 * test::kUnit * static_cast<double>(scene.options.softcap);
-  // 2.9e-6: the cheaper exp of the integer kinds.
-  const double weight_error = std::exp(2 * score_error) - 1 + (4 + 128 + 4) * test::kUnit + 2.9e-6;
+  const bool integers = parameters.kv == KvType::int16 || parameters.kv == KvType::int8;
+  const double cheaper_exp = integers ? 2.9e-6 : 0;
+  const double weight_error = std::exp(2 * score_error) - 1 + (4 + 128 + 4) * test::kUnit + cheaper_exp;
   const double allowed = 6.0 * (2 * weight_error + 8 * test::kUnit) + stored.value;
   ASSERT_EQ(got.size(), want.size());
   double squares = 0;
@@ -173,7 +173,7 @@ void expect_agreement(const Scene& scene, const Parameters& parameters) {
     squares += std::pow(static_cast<double>(got[i] - want[i]), 2);
   }
   // Roundings do not all point one way: the root mean square stays far below the worst case.
-  EXPECT_LT(std::sqrt(squares / static_cast<double>(got.size())), allowed / 10);
+  EXPECT_LT(std::sqrt(squares / static_cast<double>(got.size())), allowed / (integers ? 10 : 20));
 }
 
 const std::vector<std::int32_t> kLengths = {300, 40, 129, 1};
@@ -221,7 +221,7 @@ TEST_P(Attention, BitsDoNotDependOnTheBatchThePagesOrTheThreads) {
     std::vector<float> first;
     for (const int threads : {1, 2, 3}) {
       const auto device = GetParam().make(threads);
-      for (const std::int32_t page_tokens : {32, 7, 1, 300}) {
+      for (const std::int32_t page_tokens : {32, 16, 7, 1, 300}) {
         const KvShape shape{2, 3, 64, page_tokens, 1000};
         Scene scene(shape, 9, {280, 280});
         scene.options.window = window;
