@@ -67,44 +67,52 @@ struct Agreement {
   double exact_nll = 0;   ///< largest difference of a window's mean NLL to transformers'
 };
 
-Agreement compare(LanguageModel& exact, LanguageModel& fast) {
+std::vector<Agreement> compare(LanguageModel& exact, std::span<const std::unique_ptr<LanguageModel>> fast) {
   const testing::Smollm2Expected expected;
   const auto text = expected.get<std::int32_t>("text");
   const auto known_nll = expected.get<float>("text.nll");
   const auto vocab = static_cast<std::size_t>(exact.info().vocab);
-  Agreement out;
-  double nll[2] = {0, 0};
+  std::vector<Agreement> out(fast.size());
+  std::vector<double> fast_nll(fast.size());
+  double exact_nll = 0;
   for (std::size_t w = 0; w < kWindows; w++) {
     const auto window = std::span(text).subspan(w * kWindow, kWindow);
     const auto a = testing::all_logits(exact, window, 128, 32);
-    const auto b = testing::all_logits(fast, window, 128, 32);
+    std::vector<double> partitions;
     double window_nll = 0;
     for (std::size_t i = 0; i < kWindow; i++) {
       const auto p = std::span(a).subspan(i * vocab, vocab);
-      const auto q = std::span(b).subspan(i * vocab, vocab);
-      const double zp = log_partition(p);
-      const double zq = log_partition(q);
-      double kl = 0;
-      for (std::size_t j = 0; j < vocab; j++) {
-        const double lp = static_cast<double>(p[j]) - zp;
-        kl += std::exp(lp) * (lp - (static_cast<double>(q[j]) - zq));
-      }
-      out.kl += kl;
-      out.worst_kl = std::max(out.worst_kl, kl);
-      out.top1 += testing::argmax(p) == testing::argmax(q) ? 1 : 0;
-      if (i + 1 < kWindow) {
-        const auto next = static_cast<std::size_t>(window[i + 1]);
-        window_nll += zp - static_cast<double>(p[next]);
-        nll[1] += zq - static_cast<double>(q[next]);
-      }
+      partitions.push_back(log_partition(p));
+      if (i + 1 < kWindow)
+        window_nll += partitions[i] - static_cast<double>(p[static_cast<std::size_t>(window[i + 1])]);
     }
-    nll[0] += window_nll;
-    out.exact_nll = std::max(out.exact_nll, std::abs(window_nll / (kWindow - 1) - static_cast<double>(known_nll[w])));
+    exact_nll += window_nll;
+    for (std::size_t f = 0; f < fast.size(); f++) {
+      const auto b = testing::all_logits(*fast[f], window, 128, 32);
+      for (std::size_t i = 0; i < kWindow; i++) {
+        const auto p = std::span(a).subspan(i * vocab, vocab);
+        const auto q = std::span(b).subspan(i * vocab, vocab);
+        const double zq = log_partition(q);
+        double kl = 0;
+        for (std::size_t j = 0; j < vocab; j++) {
+          const double lp = static_cast<double>(p[j]) - partitions[i];
+          kl += std::exp(lp) * (lp - (static_cast<double>(q[j]) - zq));
+        }
+        out[f].kl += kl;
+        out[f].worst_kl = std::max(out[f].worst_kl, kl);
+        out[f].top1 += testing::argmax(p) == testing::argmax(q) ? 1 : 0;
+        if (i + 1 < kWindow) fast_nll[f] += zq - static_cast<double>(q[static_cast<std::size_t>(window[i + 1])]);
+      }
+      out[f].exact_nll =
+          std::max(out[f].exact_nll, std::abs(window_nll / (kWindow - 1) - static_cast<double>(known_nll[w])));
+    }
   }
   constexpr double kPositions = kWindows * kWindow;
-  out.top1 /= kPositions;
-  out.kl /= kPositions;
-  out.perplexity = std::exp((nll[1] - nll[0]) / (kWindows * (kWindow - 1))) - 1;
+  for (std::size_t f = 0; f < fast.size(); f++) {
+    out[f].top1 /= kPositions;
+    out[f].kl /= kPositions;
+    out[f].perplexity = std::exp((fast_nll[f] - exact_nll) / (kWindows * (kWindow - 1))) - 1;
+  }
   return out;
 }
 
@@ -113,24 +121,38 @@ Agreement compare(LanguageModel& exact, LanguageModel& fast) {
 /// point of agreement are left to the draw of the rounding noise. With 8 bits per activation those roundings would cost
 /// this model 3.5 % of its best tokens, whoever computes them: at 8 % of the positions the best token leads by less
 /// than 0.1.
+/// With every type of keys and values: 16-bit ones as above, bf16 within the bounds of 99 %, 0.01 and 0.5 %, int8
+/// within those of KL and perplexity (it loses 2.3 % of the best tokens; docs/settings.md says so).
 TEST(SmolLm2Text, FastAgreesWithExact) {
+  using kernels::KvType;
+  const std::pair<const char*, KvType> types[] = {
+      {"int16", KvType::int16}, {"f16", KvType::f16}, {"bf16", KvType::bf16}, {"int8", KvType::int8}};
   const auto isa = kernels::available_isas().front();
-  const auto exact_device = kernels::make_cpu_device({0, kernels::MathMode::exact, isa});
-  const auto fast_device = kernels::make_cpu_device({0, kernels::MathMode::fast, isa});
+  const auto exact_device = kernels::make_cpu_device({.math = kernels::MathMode::exact, .isa = isa});
   const auto exact = load_language_model(testing::open_smollm2(), *exact_device);
-  const auto fast = load_language_model(testing::open_smollm2(), *fast_device);
-  const Agreement a = compare(*exact, *fast);
+  std::vector<std::unique_ptr<kernels::Device>> devices;
+  std::vector<std::unique_ptr<LanguageModel>> fast;
+  for (const auto& [name, type] : types) {
+    devices.push_back(kernels::make_cpu_device({.math = kernels::MathMode::fast, .isa = isa, .kv = type}));
+    fast.push_back(load_language_model(testing::open_smollm2(), *devices.back()));
+  }
+  const std::vector<Agreement> agreements = compare(*exact, fast);
   const auto roundings = testing::Smollm2Expected().get<float>("text.fast");
-  std::cout << fast_device->name() << ": top-1 agreement " << a.top1 << " (roundings alone " << roundings[0]
-            << "), mean KL " << a.kl << " (" << roundings[1] << "), worst KL " << a.worst_kl << ", perplexity "
-            << 100 * a.perplexity << " % (" << 100 * roundings[2] << " %), exact NLL off transformers by "
-            << a.exact_nll << "\n";
-  EXPECT_GE(a.top1, 0.99);
-  EXPECT_LE(a.kl, 0.01);
-  EXPECT_LE(std::abs(a.perplexity), 0.005);
-  EXPECT_GE(a.top1, static_cast<double>(roundings[0]) - 0.001);
-  EXPECT_LE(a.kl, 2 * static_cast<double>(roundings[1]));
-  EXPECT_LE(a.exact_nll, 1e-4);
+  for (std::size_t i = 0; i < fast.size(); i++) {
+    SCOPED_TRACE(types[i].first);
+    const Agreement& a = agreements[i];
+    std::cout << devices[i]->name() << " " << types[i].first << ": top-1 agreement " << a.top1 << " (roundings alone "
+              << roundings[0] << "), mean KL " << a.kl << " (" << roundings[1] << "), worst KL " << a.worst_kl
+              << ", perplexity " << 100 * a.perplexity << " % (" << 100 * roundings[2]
+              << " %), exact NLL off transformers by " << a.exact_nll << "\n";
+    EXPECT_GE(a.top1, types[i].second == KvType::int8 ? 0.97 : 0.99);
+    EXPECT_LE(a.kl, 0.01);
+    EXPECT_LE(std::abs(a.perplexity), 0.005);
+    EXPECT_LE(a.exact_nll, 1e-4);
+    if (types[i].second == KvType::bf16 || types[i].second == KvType::int8) continue;
+    EXPECT_GE(a.top1, static_cast<double>(roundings[0]) - 0.001);
+    EXPECT_LE(a.kl, 2 * static_cast<double>(roundings[1]));
+  }
 }
 
 }  // namespace
