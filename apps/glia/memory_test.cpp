@@ -63,7 +63,7 @@ struct Tally {
     const std::lock_guard lock(mutex);
     if (answer.status == 200) {
       ++answered;
-    } else if (answer.status == 429) {
+    } else if (answer.status == 429 || answer.status == 503) {  // 503: too many bodies at once
       if (answer.body.find("other models are busy") != std::string::npos) {
         ++waited;
       } else {
