@@ -12,7 +12,7 @@ function(glia_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     target_compile_options(${target} PRIVATE -Wno-restrict)  # GCC bug 105651: false on std::string operator+
-    if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    if(GLIA_SANITIZE)
       target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)  # GCC bug 105562: false on std::regex
     endif()
   endif()
