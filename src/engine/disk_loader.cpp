@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <mutex>
-#include <regex>
 #include <string>
 #include <system_error>
 #include <utility>
 
+#include "base/file_name.h"
 #include "engine/loader.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
@@ -176,18 +176,25 @@ class DiskLoader final : public ModelLoader {
   std::string device_name_;
 };
 
+// What tools call any file, or a digest.
+bool says_nothing(std::string_view name) {
+  const std::string upper = ascii_upper(name);
+  std::string_view text = upper;
+  if (text == "WEIGHTS" || text == "PYTORCH_MODEL") return true;
+  if (text == "MODEL" || text == "GGML-MODEL" || text == "GGML_MODEL") return true;
+  if (text.starts_with("SHA256-")) text.remove_prefix(7);
+  return text.size() >= 32 && text.find_first_not_of("0123456789ABCDEF") == std::string_view::npos;
+}
+
 }  // namespace
 
 std::string model_name(const fs::path& path, std::optional<std::string_view> own_name) {
-  static const std::regex quantisation(R"([-._](UD-)?(I?Q[0-9](_[0-9A-Z]+)*|BF16|FP?16|FP?32)$)",
-                                       std::regex::ECMAScript | std::regex::icase);
-  static const std::regex says_nothing(R"((ggml[-_])?model|weights|pytorch_model|(sha256-)?[0-9a-f]{32,})",
-                                       std::regex::ECMAScript | std::regex::icase);
   const auto plain = [](const fs::path& p) {
     const std::string file = p.filename().string();
-    const std::string stem = p.extension() == ".gguf" ? p.stem().string() : file;
-    const std::string name = std::regex_replace(stem, quantisation, "");
-    return std::regex_match(name, says_nothing) ? std::string() : name;
+    std::string name = p.extension() == ".gguf" ? p.stem().string() : file;
+    const std::size_t quantisation = quantisation_start(name);
+    if (quantisation != std::string::npos && quantisation > 0) name.resize(quantisation - 1);
+    return says_nothing(name) ? std::string() : name;
   };
   if (std::string name = plain(path); !name.empty()) return name;
   if (own_name && !own_name->empty()) return std::string(*own_name);

@@ -417,6 +417,22 @@ TEST(ModelName, is_what_people_call_it) {
             "SmolLM2-135M");
   EXPECT_EQ(name("/blobs/sha256-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "Own"), "Own");
   EXPECT_EQ(name("model.gguf"), "model");
+  EXPECT_EQ(name("x/GGML_Model-BF16.gguf"), "x");
+  EXPECT_EQ(name("x/gpt-oss-20b-mxfp4.gguf"), "gpt-oss-20b");
+  EXPECT_EQ(name("x/Q4_0.gguf"), "Q4_0");
+  EXPECT_EQ(name("x/0123456789abcdef0123456789abcdef.gguf"), "x");
+  EXPECT_EQ(name("x/0123456789abcdef0123456789abcde.gguf"), "0123456789abcdef0123456789abcde");
+  EXPECT_EQ(name("x/sha256-0123456789abcdef0123456789abcdeg"), "sha256-0123456789abcdef0123456789abcdeg");
+}
+
+// What somebody's folder may hold.
+TEST(ModelName, of_a_megabyte) {
+  constexpr std::size_t kLong = std::size_t{1} << 20;
+  EXPECT_EQ(model_name("x/" + std::string(kLong, 'a') + ".gguf", "Own"), "Own") << "as a digest";
+  EXPECT_EQ(model_name("x/" + std::string(kLong, 'm') + "-Q4_0.gguf", "Own"), std::string(kLong, 'm'));
+  std::string ragged;
+  while (ragged.size() < kLong) ragged += "_Q4_A";
+  EXPECT_EQ(model_name("x/m-" + ragged + "-.gguf", "Own"), "m-" + ragged + "-");
 }
 
 }  // namespace

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <regex>
 
 #include "base/error.h"
+#include "base/file_name.h"
 
 namespace glia::hub {
 namespace {
@@ -14,30 +14,45 @@ namespace {
 constexpr std::array<std::string_view, 8> kPreferred = {"Q4_K_M", "Q4_K_S", "Q4_0", "Q4_1",
                                                         "Q5_K_M", "Q6_K",   "Q8_0", "MXFP4"};
 
-std::string upper(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'a' && c <= 'z' ? char(c - 32) : c; });
-  return out;
-}
-
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 bool has_suffix(std::string_view name, std::string_view suffix) {
-  return name.size() > suffix.size() && upper(name.substr(name.size() - suffix.size())) == upper(suffix);
+  return name.size() > suffix.size() && ascii_upper(name.substr(name.size() - suffix.size())) == ascii_upper(suffix);
 }
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// "x-00002-of-00003.gguf" → "x-#-of-00003.gguf": the parts of one file have one such name.
 std::string split_name(const std::string& name) {
-  static const std::regex part(R"(-[0-9]{5}(-of-[0-9]{5}\.gguf)$)", std::regex::icase);
-  return std::regex_replace(name, part, "-#$1");
+  constexpr std::string_view kPart = "-00000-OF-00000.GGUF";
+  if (name.size() < kPart.size()) return name;
+  const std::size_t at = name.size() - kPart.size();
+  return reads_as(ascii_upper(std::string_view(name).substr(at)), kPart)
+             ? name.substr(0, at) + "-#" + name.substr(at + 6)
+             : name;
+}
+
+/// Without what says which part of a split file it is: "-2-of-3", where split_name may have been.
+std::string_view without_part(std::string_view stem) {
+  constexpr std::string_view kOf = "-OF-";
+  const auto back_over = [stem](std::size_t end, auto fits) {
+    while (end > 0 && fits(stem[end - 1])) --end;
+    return end;
+  };
+  const std::size_t count = back_over(stem.size(), is_digit);
+  if (count == stem.size() || count < kOf.size() || ascii_upper(stem.substr(count - kOf.size(), kOf.size())) != kOf)
+    return stem;
+  const std::size_t number_end = count - kOf.size();
+  const std::size_t number = back_over(number_end, [](char c) { return is_digit(c) || c == '#'; });
+  return number < number_end && number > 0 && stem[number - 1] == '-' ? stem.substr(0, number - 1) : stem;
 }
 
 /// Each GGUF of a model with its parts in order; projectors of vision models, importance matrices and drafts are none.
 std::map<std::string, std::vector<std::string>> gguf_files(const std::vector<std::string>& names) {
   std::map<std::string, std::vector<std::string>> out;
   for (const auto& name : names) {
-    if (!has_suffix(name, ".gguf") || upper(base_name(name)).starts_with("MMPROJ")) continue;
-    if (upper(base_name(name)).find("IMATRIX") != std::string::npos) continue;
+    if (!has_suffix(name, ".gguf") || ascii_upper(base_name(name)).starts_with("MMPROJ")) continue;
+    if (ascii_upper(base_name(name)).find("IMATRIX") != std::string::npos) continue;
     out[split_name(name)].push_back(name);
   }
   for (auto& [whole, parts] : out) std::sort(parts.begin(), parts.end());
@@ -61,16 +76,13 @@ bool is_companion(const std::string& name) {
   if (has_suffix(name, ".safetensors.index.json")) return false;
   if (has_suffix(name, ".json") || has_suffix(name, ".jinja")) return true;
   if (name == "vocab.txt" || name == "merges.txt" || name == "tokenizer.model") return true;
-  return std::find(kNames.begin(), kNames.end(), upper(name)) != kNames.end();
+  return std::find(kNames.begin(), kNames.end(), ascii_upper(name)) != kNames.end();
 }
 
 constexpr std::string_view kWhole = "model.safetensors";
 constexpr std::string_view kIndex = "model.safetensors.index.json";
 
-bool is_shard(const std::string& name) {
-  static const std::regex shard(R"(model-[0-9]{5}-of-[0-9]{5}\.safetensors)");
-  return std::regex_match(name, shard);
-}
+bool is_shard(std::string_view name) { return reads_as(name, "model-00000-of-00000.safetensors"); }
 
 Choice folder_of(const std::vector<std::string>& names) {
   const bool whole = std::find(names.begin(), names.end(), kWhole) != names.end();
@@ -94,12 +106,11 @@ Choice gguf_of(const std::vector<std::string>& parts, const std::vector<std::str
 }  // namespace
 
 std::string quantisation_of(std::string_view file) {
-  static const std::regex pattern(
-      R"((?:^|[-._/])((?:UD-)?(?:I?Q[0-9]+(?:_[0-9A-Z]+)*|TQ[0-9]_[0-9]|MXFP4(?:_MOE)?|BF16|FP?16|FP?32))(?:-[0-9#]+-of-[0-9]+)?\.gguf$)",
-      std::regex::icase);
-  std::match_results<std::string_view::const_iterator> match;
-  if (!std::regex_search(file.begin(), file.end(), match, pattern)) return {};
-  return upper(match[1].str());
+  constexpr std::string_view kEnding = ".gguf";
+  if (!has_suffix(file, kEnding)) return {};
+  const std::string_view stem = without_part(file.substr(0, file.size() - kEnding.size()));
+  const std::size_t start = quantisation_start(stem);
+  return start == std::string_view::npos ? std::string() : ascii_upper(stem.substr(start));
 }
 
 Choice choose_files(const std::vector<std::string>& names, std::string_view wanted) {
@@ -109,7 +120,7 @@ Choice choose_files(const std::vector<std::string>& names, std::string_view want
       if (std::find(parts.begin(), parts.end(), wanted) != parts.end()) return gguf_of(parts, names);
     }
     for (const auto& [whole, parts] : files) {
-      if (quantisation_of(whole) == upper(wanted)) return gguf_of(parts, names);
+      if (quantisation_of(whole) == ascii_upper(wanted)) return gguf_of(parts, names);
     }
     throw Error(ErrorCode::model_unavailable, "there is no GGUF " + std::string(wanted) + "; there " +
                                                   (files.empty() ? "is none" : "are " + list_of(files)));

@@ -72,8 +72,40 @@ TEST(Choice, Quantisations) {
   EXPECT_EQ(quantisation_of("Llama-3.2-1B-Instruct-IQ3_M.gguf"), "IQ3_M");
   EXPECT_EQ(quantisation_of("gpt-oss-20b-mxfp4.gguf"), "MXFP4");
   EXPECT_EQ(quantisation_of("x-BF16-00001-of-00003.gguf"), "BF16");
+  EXPECT_EQ(quantisation_of("Q8_0/Q4_0.GGUF"), "Q4_0");
+  EXPECT_EQ(quantisation_of("x-Q4_0-#-OF-00003.gguf"), "Q4_0");
+  EXPECT_EQ(quantisation_of("x-Q4_0-1-of-.gguf"), "");
+  EXPECT_EQ(quantisation_of("x-Q4_0--of-3.gguf"), "");
+  EXPECT_EQ(quantisation_of("x-Q4_0-1of-3.gguf"), "");
+  EXPECT_EQ(quantisation_of("-of-3.gguf"), "");
+  EXPECT_EQ(quantisation_of("3.gguf"), "");
+  EXPECT_EQ(quantisation_of(".gguf"), "");
   EXPECT_EQ(quantisation_of("model.gguf"), "");
   EXPECT_EQ(quantisation_of("Q4_0"), "");
+}
+
+// A split file's parts have five digits and one count.
+TEST(Choice, WhatIsNoPartIsAFileOfItsOwn) {
+  const Names names{"m-Q4_0-0001-of-0002.gguf", "m-Q4_0-00002-of-00002.gguf", "M-Q8_0-00001-OF-00002.GGUF",
+                    "M-Q8_0-00002-OF-00002.GGUF"};
+  EXPECT_EQ(choose_files(names, "Q8_0").files, (Names{names[2], names[3]}));
+  EXPECT_EQ(choose_files(names, "m-Q4_0-0001-of-0002.gguf").files, (Names{names[0]}));
+  EXPECT_EQ(refusal({"model.safetensors.index.json", "Model-00001-of-00001.safetensors"}, ""),
+            "there are no weights as safetensors or GGUF");
+}
+
+// What a stranger's repository may list.
+TEST(Choice, NamesOfAMegabyte) {
+  constexpr std::size_t kLong = std::size_t{1} << 20;
+  Names names{"config.json", "m-Q4_0.gguf", std::string(kLong, '9') + "-of-00002.gguf",
+              "model-" + std::string(kLong, '0') + ".safetensors", std::string(kLong, '/')};
+  std::string ragged;
+  while (ragged.size() < kLong) ragged += "_Q8_A-00001-of-00002";
+  names.push_back(ragged + ".gguf");
+  names.push_back(ragged + "-UD-Q5_K_M-00001-of-00001.gguf");
+  EXPECT_EQ(choose_files(names, "").files, (Names{"m-Q4_0.gguf"}));
+  EXPECT_EQ(choose_files(names, "UD-Q5_K_M").gguf, names.back());
+  EXPECT_EQ(choose_files(names, names.back()).gguf, names.back());
 }
 
 }  // namespace
