@@ -10,9 +10,11 @@
 #include <numeric>
 #include <random>
 #include <set>
+#include <tuple>
 
 #include "engine/fake_model.h"
 #include "engine/sampler.h"
+#include "engine/speculation.h"
 
 namespace glia::engine {
 namespace {
@@ -64,7 +66,7 @@ class EngineTest : public testing::Test {
   void start(EngineOptions options = {}) {
     auto loader = std::make_unique<fake::Loader>();
     loader->control = control_;
-    engine_ = make_engine(options, clock_, std::move(loader));
+    engine_ = make_engine(options, *clock_, std::move(loader));
     model_ = engine_->acquire("/fake.gguf");
   }
   void stop() {
@@ -101,7 +103,7 @@ class EngineTest : public testing::Test {
     }
   }
 
-  SystemClock clock_;
+  std::unique_ptr<Clock> clock_ = std::make_unique<SystemClock>();
   std::shared_ptr<fake::Control> control_ = std::make_shared<fake::Control>();
   std::unique_ptr<Engine> engine_;
   std::shared_ptr<ChatModel> model_;
@@ -194,7 +196,10 @@ class Speculation : public EngineTest {
  protected:
   void SetUp() override {
     control_->echo = true;
-    control_->step_time = std::chrono::microseconds(150);  // so that rows cost next to nothing
+    // What steps cost decides how much is guessed: here the machine has no say in it, and rows cost nothing.
+    auto clock = std::make_unique<ManualClock>();
+    control_->clock = clock.get();
+    clock_ = std::move(clock);
   }
   GenerateRequest quoting(std::uint64_t seed, float temperature) const {
     auto r = request(30 + seed % 50, 30 + static_cast<std::int32_t>(seed % 7) * 20, seed);
@@ -206,20 +211,47 @@ class Speculation : public EngineTest {
     return r;
   }
   Expected expected_of(const GenerateRequest& r) const { return expected(r, true); }
+
+  // How many tokens of the known answer come true where every step takes the whole guess: what follows the longest
+  // agreement with the end, of two tokens or more, the newest of equals. Without index, chances and costs.
+  static std::int64_t most_accepted(const GenerateRequest& r, const Tokens& answer) {
+    Tokens all = r.prompt;
+    all.insert(all.end(), answer.begin(), answer.end());
+    std::int64_t accepted = 0;
+    for (std::size_t known = r.prompt.size() + 1; known < all.size();) {  // the prompt's own step gives one
+      std::size_t best = 1, from = known;
+      for (std::size_t end = known - 1; end > 0; --end) {
+        std::size_t agreed = 0;
+        while (agreed < end && all[end - 1 - agreed] == all[known - 1 - agreed]) ++agreed;
+        if (agreed > best) std::tie(best, from) = std::pair(agreed, end);
+      }
+      const std::size_t left = r.prompt.size() + static_cast<std::size_t>(r.max_tokens) - known;
+      std::size_t right = 0;
+      while (from < known && right + 1 < left && right < kMostDrafts && known + right < all.size() &&
+             all[from + right] == all[known + right]) {
+        ++right;
+      }
+      accepted += static_cast<std::int64_t>(right);
+      known += right + 1;
+    }
+    return accepted;
+  }
 };
 
 TEST_F(Speculation, says_what_the_plain_loop_says_in_fewer_steps) {
   start();
-  std::int64_t tokens = 0;
+  std::int64_t tokens = 0, most = 0;
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
     const auto r = quoting(seed, seed % 2 == 0 ? 0.0F : 0.7F);
     const auto sink = run(r);
     expect_answer(*sink, r);
     tokens += static_cast<std::int64_t>(sink->tokens().size());
+    most += most_accepted(r, sink->tokens());
   }
   const ModelStatus s = status();
   EXPECT_EQ(s.generated_tokens, tokens);
-  EXPECT_GT(s.accepted_tokens, tokens / 10);
+  EXPECT_GT(most, tokens / 5) << "these answers can be guessed to 601 of 2,600 tokens: a third is beyond them";
+  EXPECT_GE(s.accepted_tokens, most * 99 / 100) << "with rows that cost nothing, all but what is tried too short";
   EXPECT_LT(s.accepted_tokens, s.drafted_tokens) << "the fake never errs; guesses do";
   EXPECT_EQ(s.steps, tokens - s.accepted_tokens) << "every step gives one token and what it accepts";
   EXPECT_EQ(s.kv_pages_used, 0);
@@ -264,7 +296,7 @@ TEST_F(Speculation, the_prefix_cache_has_no_wrong_guess) {
     expect_answer(*second, r);
     EXPECT_GE(second->result()->usage.cached_tokens, static_cast<std::int32_t>(r.prompt.size() - 2) / 4 * 4);
   }
-  EXPECT_GT(status().accepted_tokens, 30);
+  EXPECT_GT(status().accepted_tokens, 100);
 }
 
 TEST_F(Speculation, stop_strings_inside_what_was_guessed) {
@@ -279,7 +311,7 @@ TEST_F(Speculation, stop_strings_inside_what_was_guessed) {
     EXPECT_EQ(sink->result()->reason, FinishReason::stop);
     EXPECT_EQ(static_cast<std::int32_t>(sink->tokens().size()), sink->result()->usage.completion_tokens);
   }
-  EXPECT_GT(status().accepted_tokens, 30);
+  EXPECT_GT(status().accepted_tokens, 100);
 }
 
 TEST_F(Speculation, cancelling_amid_what_was_guessed) {
@@ -332,7 +364,6 @@ TEST_F(Speculation, sampled_tokens_are_distributed_as_their_weights) {
   }
   r.max_tokens = 3;
   r.ignore_end_tokens = true;
-  control_->step_time = std::chrono::microseconds(20);
   std::map<std::int32_t, int> seen;
   int drawn = 0;
   while (drawn < 3000) {

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "engine/loader.h"
 #include "engine/random.h"
@@ -93,6 +94,7 @@ struct Control {
   bool throws = false;              ///< the next forward throws
   std::atomic<bool> echo{false};    ///< logits_after's
   std::chrono::microseconds step_time{0};
+  ManualClock* clock = nullptr;  ///< the engine's: every step takes 1 ms of it, whatever its rows
   std::atomic<std::int32_t> most_rows{0};
   std::function<void(bool begins)> on_forward;  ///< at its two ends; set before anything runs
 
@@ -156,6 +158,7 @@ class Model final : public models::LanguageModel {
     const auto pause = control_->step_time;
     if (std::exchange(control_->throws, false)) throw Error(ErrorCode::internal, "the device broke");
     lock.unlock();
+    if (control_->clock != nullptr) control_->clock->advance_ms(1);
     if (pause.count() > 0) std::this_thread::sleep_for(pause);
   }
 

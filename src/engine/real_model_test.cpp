@@ -23,7 +23,7 @@ using fake::Sink;
 class RealModel : public testing::Test {
  protected:
   void start(const EngineOptions& options = {}) {
-    engine_ = make_engine(options, clock_);
+    engine_ = make_engine(options, *clock_);
     model_ = engine_->acquire(text::smollm2_path());
   }
 
@@ -62,9 +62,19 @@ class RealModel : public testing::Test {
     return sink;
   }
 
-  SystemClock clock_;
+  std::unique_ptr<Clock> clock_ = std::make_unique<SystemClock>();
   std::unique_ptr<Engine> engine_;
   std::shared_ptr<ChatModel> model_;
+};
+
+/// A millisecond passes between any two looks at it: to the engine every step takes the same time, whatever its rows.
+class CountingClock final : public Clock {
+ public:
+  std::int64_t unix_ms() const override { return ++looks_; }
+  std::int64_t steady_ns() const override { return ++looks_ * 1'000'000; }
+
+ private:
+  mutable std::atomic<std::int64_t> looks_{0};
 };
 
 TEST_F(RealModel, is_what_it_says) {
@@ -137,6 +147,7 @@ TEST_F(RealModel, guesses_change_no_token) {
   for (const std::string_view task : {"Repeat this text word for word: ", "Repeat each sentence in quotes: ",
                                       "Quote the sentences that have a year in them: ", "Summarise: "})
     questions.push_back(std::string(task) + std::string(kText));
+  clock_ = std::make_unique<CountingClock>();  // how much is guessed hangs on what steps cost, not here on the machine
   start({.speculation = false});
   std::vector<GenerateRequest> all;
   for (std::uint64_t i = 0; i < 8; ++i) all.push_back(request(questions[i % 4], 60, i));
@@ -162,7 +173,7 @@ TEST_F(RealModel, guesses_change_no_token) {
       const ModelStatus s = engine_->status().at(0);
       EXPECT_EQ(s.kv_pages_used, 0);
       if (!crowd) {
-        EXPECT_GT(s.accepted_tokens, s.generated_tokens / 10);
+        EXPECT_GT(s.accepted_tokens, s.generated_tokens / 4);
       } else if (options.page_tokens == 8) {
         EXPECT_GT(s.set_back, 0);
       }
