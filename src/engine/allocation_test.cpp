@@ -1,30 +1,8 @@
 // The engine's own part of a step allocates nothing: what the token loop needs was allocated when a sequence came.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "base/counted_allocations.h"
 #include "engine/fake_model.h"
-
-namespace {
-
-thread_local std::int64_t allocations = 0;
-
-void* allocate(std::size_t bytes) {
-  ++allocations;
-  if (void* p = std::malloc(bytes == 0 ? 1 : bytes)) return p;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-// Counted in this whole program. The sized and array forms of the library come down to these.
-void* operator new(std::size_t bytes) { return allocate(bytes); }
-void* operator new[](std::size_t bytes) { return allocate(bytes); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
 
 namespace glia::engine {
 namespace {
@@ -48,9 +26,9 @@ TEST(Allocation, a_step_of_the_token_loop_allocates_nothing) {
   std::int64_t after_forward = 0, steps = 0, worst = 0;  // the step thread's own, read when all is over
   control->on_forward = [&](bool begins) {
     if (!begins) {
-      after_forward = allocations;
+      after_forward = counted::of_this_thread;
     } else if (++steps > 20 && steps < 60) {  // all four are in, none is over
-      worst = std::max(worst, allocations - after_forward);
+      worst = std::max(worst, counted::of_this_thread - after_forward);
     }
   };
   auto engine = make_engine({.page_tokens = 512}, clock, std::move(loader));

@@ -4,16 +4,11 @@
 #include <fstream>
 #include <random>
 
+#include "base/sanitized.h"
 #include "base/utf8.h"
 #include "engine/engine.h"
 #include "engine/fake_model.h"
 #include "text/smollm2.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 namespace glia::engine {
 namespace {

@@ -2,32 +2,9 @@
 // once a batch of that size has been seen.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+#include "base/counted_allocations.h"
 #include "formats/gguf.h"
 #include "models/sequence_runner.h"
-
-namespace {
-
-std::atomic<std::int64_t> allocations{0};
-
-void* allocate(std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* p = std::malloc(bytes == 0 ? 1 : bytes)) return p;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-// Counted in this whole program. The sized and array forms of the library come down to these.
-void* operator new(std::size_t bytes) { return allocate(bytes); }
-void* operator new[](std::size_t bytes) { return allocate(bytes); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
 
 namespace glia::models {
 namespace {
@@ -54,9 +31,9 @@ TEST_P(TokenLoop, AllocatesNothing) {
   std::vector<std::int32_t> positions(kSequences);
   for (std::int32_t step = 0; step < kPageTokens; step++) {
     positions.assign(kSequences, step);
-    const std::int64_t before = allocations.load();
+    const std::int64_t before = counted::of_all_threads.load();
     model->forward({tokens, {positions, sequences, tables}, wanted}, *cache, logits);
-    const std::int64_t made = allocations.load() - before;
+    const std::int64_t made = counted::of_all_threads.load() - before;
     if (step >= 2) {
       EXPECT_EQ(made, 0) << "step " << step;
     }
