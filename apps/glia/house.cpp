@@ -2,7 +2,6 @@
 
 #include "hub/environment.h"
 #include "hub/store.h"
-
 #include "memory_split.h"
 
 namespace glia::cli {
@@ -20,8 +19,8 @@ std::unique_ptr<ledger::Ledger> open_ledger(const Settings& settings, const Cloc
 /// Settings are checked.
 kernels::KvType kv_type(const std::string& name) {
   if (name == "int8") return kernels::KvType::int8;
-  if (name == "int16") return kernels::KvType::int16;
-  return name == "bf16" ? kernels::KvType::bf16 : kernels::KvType::f16;
+  if (name == "f16") return kernels::KvType::f16;
+  return name == "bf16" ? kernels::KvType::bf16 : kernels::KvType::int16;
 }
 
 }  // namespace

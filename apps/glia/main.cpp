@@ -40,8 +40,7 @@ void add_settings(CLI::App& app, GivenSettings& given) {
   app.add_flag("--no-speculation", given.no_speculation,
                "One token of an answer a step, also where it repeats the prompt")
       ->envname("GLIA_NO_SPECULATION");
-  app.add_option("--kv", given.kv,
-                 "Keys and values as f16 (default), bf16, int16 (faster in long contexts) or int8 (half the memory)")
+  app.add_option("--kv", given.kv, "Keys and values as int16 (default), f16, bf16 or int8 (half the memory)")
       ->envname("GLIA_KV");
   app.add_option("--math", given.math, "fast (integer products) or exact (float32)")->envname("GLIA_MATH");
   app.add_option("--log-level", given.log_level, "debug, info, warn or error")->envname("GLIA_LOG_LEVEL");

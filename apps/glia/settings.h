@@ -31,7 +31,7 @@ struct Settings {
   std::filesystem::path models_dir;  ///< the weights live here
   int threads = 0;                   ///< 0: every core
   std::string math = "fast";         ///< "fast" or "exact"
-  std::string kv = "f16";            ///< what fast mode keeps keys and values as: "f16", "bf16", "int16", "int8"
+  std::string kv = "int16";          ///< what fast mode keeps keys and values as: "f16", "bf16", "int16", "int8"
   bool speculation = true;           ///< answers that repeat what was said are guessed and checked
   bool prefix_cache = true;          ///< prompts that begin alike are computed once (by account)
   std::uint64_t memory_mib = 0;      ///< of the whole process (memory_split.h); 0: three quarters of the machine

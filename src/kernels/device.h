@@ -205,7 +205,7 @@ std::size_t packed_bytes(const tensor::View& view);
 std::size_t kv_page_bytes(MathMode math, KvType type, std::int32_t kv_heads, std::int32_t head_dim,
                           std::int32_t page_tokens);
 
-inline constexpr KvType kDefaultKvType = KvType::f16;
+inline constexpr KvType kDefaultKvType = KvType::int16;
 
 struct CpuOptions {
   std::int32_t threads = 0;  ///< 0: every core this process may use
