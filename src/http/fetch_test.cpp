@@ -15,6 +15,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <thread>
 
 #include "http/server.h"
@@ -127,10 +128,14 @@ class FetchTest : public testing::Test {
     base_ = "http://127.0.0.1:" + std::to_string(server_->port());
   }
   void TearDown() override {
-    held_.reset();
+    hold(nullptr);
     std::filesystem::remove_all(dir_);
   }
-  static void hold(std::shared_ptr<Responder> responder) { held_ = std::move(responder); }
+  /// Called on the server's thread too.
+  static void hold(std::shared_ptr<Responder> responder) {
+    const std::lock_guard lock(held_mutex_);
+    held_ = std::move(responder);
+  }
 
   FetchAnswer get(const std::string& url, FetchOptions options = {}, const Headers& headers = {}) {
     body_.clear();
@@ -148,6 +153,7 @@ class FetchTest : public testing::Test {
     return std::nullopt;
   }
 
+  static inline std::mutex held_mutex_;
   static inline std::shared_ptr<Responder> held_;
   std::filesystem::path dir_;
   std::unique_ptr<Server> server_;
