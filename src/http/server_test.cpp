@@ -164,6 +164,49 @@ TEST_F(ServerTest, ASlowReaderIsCutOffAndMemoryStaysBounded) {
   EXPECT_TRUE(eventually([&] { return server_->open_connections() == 0; }));
 }
 
+// Where all together wait for more than the server has, whoever holds much is cut off and whoever holds little goes on.
+TEST_F(ServerTest, ManySlowReadersShareABudget) {
+  ServerOptions options;
+  options.max_all_pending_bytes = 4 << 20;
+  start(options);
+  struct Stream {
+    explicit Stream(std::uint16_t port) : client(port, false, 4096) {}
+    RawClient client;
+    std::shared_ptr<Responder> responder;
+  };
+  const auto open = [this] {
+    auto stream = std::make_unique<Stream>(server_->port());
+    stream->client.send(kHold);
+    stream->responder = held();
+    return stream;
+  };
+  // One that waits for little: less than a fair part, in the socket's buffers or not.
+  const auto small = open();
+  ASSERT_TRUE(small->responder);
+  small->responder->begin(200, {});
+  small->responder->write("small");
+  std::vector<std::unique_ptr<Stream>> greedy;
+  for (int i = 0; i < 4; i++) {
+    greedy.push_back(open());
+    ASSERT_TRUE(greedy.back()->responder);
+    greedy.back()->responder->begin(200, {});
+  }
+  std::size_t most = 0;
+  for (int i = 0; i < 4000 && left_ == 0; i++) {
+    greedy[static_cast<std::size_t>(i % 4)]->responder->write(std::string(16384, 'x'));
+    std::size_t all = small->responder->pending_bytes();
+    for (const auto& stream : greedy) all += stream->responder->pending_bytes();
+    most = std::max(most, all);
+    if (i % 50 == 0) std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_TRUE(eventually([&] { return left_ >= 1; })) << "none of them alone has more than an answer may";
+  EXPECT_LE(most, options.max_all_pending_bytes);
+  EXPECT_GT(most, options.max_all_pending_bytes / 2);
+  small->responder->write("more");
+  small->responder->end();
+  EXPECT_NE(small->client.until("0\r\n\r\n").find("more"), std::string::npos);
+}
+
 TEST_F(ServerTest, AWholeBodyMayBeLargerThanTheStreamBound) {
   ServerOptions options;
   options.max_pending_bytes = 1 << 20;
