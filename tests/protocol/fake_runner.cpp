@@ -55,6 +55,7 @@ struct Script {
   std::vector<std::string> words;
   std::string command, argument;
   std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;
   std::int64_t max_tokens = 0;
   double neurons_in = 0, neurons_out = 0;
 };
@@ -65,6 +66,7 @@ tasks::TextResult result_of(const Script& script, std::int64_t spoken, const std
   result.finish_reason = cut ? "length" : "stop";
   result.usage.prompt_tokens = script.prompt_tokens;
   result.usage.completion_tokens = spoken;
+  result.usage.cached_tokens = script.cached_tokens;
   result.neurons = (static_cast<double>(script.prompt_tokens) * script.neurons_in +
                     static_cast<double>(spoken) * script.neurons_out) /
                    1e6;
@@ -131,6 +133,17 @@ FakeRunner::~FakeRunner() {
   for (auto& thread : threads_) thread.join();
 }
 
+std::int64_t FakeRunner::take_cached(const std::string& account, const Words& words) {
+  const std::lock_guard lock(mutex_);
+  std::int64_t most = 0;
+  for (const Words& earlier : cached_[account]) {
+    const auto differs = std::mismatch(words.begin(), words.end(), earlier.begin(), earlier.end()).first;
+    most = std::max<std::int64_t>(most, differs - words.begin());
+  }
+  cached_[account].push_back(words);
+  return std::min(most, std::max<std::int64_t>(std::ssize(words) - 1, 0));
+}
+
 std::shared_ptr<tasks::Run> FakeRunner::run(tasks::RunRequest request, std::shared_ptr<tasks::RunSink> sink) {
   const auto* entry = catalog_.find(request.model);
   if (entry == nullptr) throw Error(ErrorCode::no_such_model, request.model);
@@ -142,9 +155,10 @@ std::shared_ptr<tasks::Run> FakeRunner::run(tasks::RunRequest request, std::shar
   }
   tasks::RunInfo info{entry->id, std::string(kWeights), true, {}};
   for (const auto& name : unknown) info.messages.push_back("unknown parameter: " + name);
-  const Script script = script_of(request.inputs, *entry);
+  Script script = script_of(request.inputs, *entry);
   if (script.command == "fail") throw error_named(script.argument);
   if (script.command == "busy" && request.reject_if_busy) throw Error(ErrorCode::out_of_capacity);
+  if (request.session_returns) script.cached_tokens = take_cached(request.account, words_of(last_text(request.inputs)));
   const auto run = std::make_shared<FakeRun>();
   const std::lock_guard lock(mutex_);
   threads_.emplace_back([this, script, info, sink = std::move(sink), run]() mutable {

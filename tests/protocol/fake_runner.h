@@ -6,11 +6,17 @@
 //   break NAME    two pieces, then failed()          hang        a piece, then nothing until cancelled
 //   busy          throws out_of_capacity where the request would rather not wait, else answers "ok"
 //   anything else answers "ok"
+//
+// Of what a session that will be back (x-session-affinity) asked, the words are cached for its account: a prompt that
+// begins as one of them did has those words as cached tokens, but for its last.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -29,9 +35,15 @@ class FakeRunner final : public tasks::Runner {
   int cancelled() const { return cancelled_; }
 
  private:
+  using Words = std::vector<std::string>;
+
+  /// Of `words`, those that are cached for `account`; afterwards all of them are.
+  std::int64_t take_cached(const std::string& account, const Words& words);
+
   const catalog::Catalog& catalog_;
   std::mutex mutex_;
   std::vector<std::thread> threads_;
+  std::map<std::string, std::vector<Words>> cached_;  // [account]
   std::atomic<int> cancelled_{0};
 };
 
