@@ -65,6 +65,29 @@ TEST_F(AppTest, AClientThatNamesItsSessionIsExpectedBack) {
   EXPECT_EQ(runner.requests[1].account, "a");
 }
 
+// A parsed value takes many times its text: bodies of commas are refused before they are parsed.
+TEST_F(AppTest, ABodyHoldsAtMostSoManyValues) {
+  const auto body_of = [](int values) {  // the object, its one member and the array are values too
+    std::string out = R"({"x":[0)";
+    for (int i = 4; i < values; i++) out += ",0";
+    return out + "]}";
+  };
+  const auto text_of = [](int letters) {
+    return R"({"x":")" + std::string(static_cast<std::size_t>(letters), ',') + R"(\",["})";
+  };
+  for (const char* path : {"/v1/chat/completions", "/v1/completions"}) {
+    const auto most = http::post(url(path), body_of(200'000));
+    EXPECT_EQ(most.body.find("more than 200000 values"), std::string::npos) << path << ": " << most.body;
+    const auto more = http::post(url(path), body_of(200'001));
+    EXPECT_EQ(more.status, 413) << path;
+    EXPECT_NE(more.body.find("more than 200000 values"), std::string::npos) << path << ": " << more.body;
+    EXPECT_NE(http::post(url(path), text_of(200'001)).status, 413) << path << ": a text is one value";
+  }
+  const auto rest = http::post(url("/client/v4/accounts/a/ai/run/@cf/meta/llama-3.1-8b-instruct"), body_of(200'001));
+  EXPECT_EQ(rest.status, 413);
+  EXPECT_NE(rest.body.find("more than 200000 values"), std::string::npos) << rest.body;
+}
+
 TEST_F(AppTest, ASessionHearsOfItsCalls) {
   const auto created = http::post(url("/glia/v1/sessions"), R"({"account":"mine","bindings":{}})");
   const auto body = parse_json(created.body);
