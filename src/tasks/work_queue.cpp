@@ -19,11 +19,10 @@ WorkQueue::~WorkQueue() {
 }
 
 bool WorkQueue::post(std::function<void()> job) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (jobs_.size() >= most_queued_) return false;
-    jobs_.push_back(std::move(job));
-  }
+  // Told under the lock: the job may end all that the owner waits for, and the queue with it, once the lock is free.
+  const std::lock_guard lock(mutex_);
+  if (jobs_.size() >= most_queued_) return false;
+  jobs_.push_back(std::move(job));
   changed_.notify_one();
   return true;
 }
