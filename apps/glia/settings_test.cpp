@@ -67,6 +67,22 @@ TEST_F(SettingsTest, DeprecationsAreOffUnlessADayIsNamed) {
   }
 }
 
+TEST_F(SettingsTest, KeysAndValuesAreOfATypeThatThereIs) {
+  for (const char* type : {"f16", "bf16", "int16", "int8"}) {
+    write("glia.toml", std::string("[serve]\nkv = \"") + type + "\"\n");
+    EXPECT_EQ(settle_settings({}).kv, type);
+  }
+  GivenSettings given;
+  given.kv = "bf16";
+  EXPECT_EQ(settle_settings(given).kv, "bf16") << "what is given beats the file";
+  for (const char* wrong : {"f32", "fp16", "INT8", "q8_0", ""}) {
+    given.kv = wrong;
+    EXPECT_NE(refusal(given).find("kv is "), std::string::npos) << wrong << ": " << refusal(given);
+  }
+  write("glia.toml", "[serve]\nkv = 8\n");
+  EXPECT_NE(refusal({}), "accepted");
+}
+
 TEST_F(SettingsTest, WhatIsGivenBeatsTheFileAndTheFileBeatsTheDefault) {
   write("glia.toml",
         "[serve]\nport = 9000\nthreads = 1\n[models.\"@cf/x/y\"]\npath = \"w.gguf\"\n[models.\"@cf/x/z\"]\npath = "
