@@ -106,7 +106,7 @@ def streams64():
     clients leave in the middle, and nothing of theirs may stay."""
     name, requests = "serve.streams64", 128
     file = prompts.mixed(CACHE / "mixed.jsonl", requests)
-    with server("--no-prefix-cache") as s:
+    with server("--no-prefix-cache", "--no-speculation") as s:
         engine = glia_worker(SMOLLM2, "served-kv")
         s.load(file, 64, requests), engine.words(f"crowd {file} 64")
         before = s.held()
