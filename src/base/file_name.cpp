@@ -54,4 +54,22 @@ std::size_t quantisation_start(std::string_view stem) {
   return with_prefix == 0 || is_separator(text[with_prefix - 1]) ? with_prefix : start;
 }
 
+std::vector<std::string> part_names(const std::string& name) {
+  constexpr std::string_view kPart = "-00000-of-00000.gguf";
+  constexpr std::size_t kNumber = 1, kCount = 10, kDigits = 5;
+  constexpr int kMost = 4096;
+  if (name.size() < kPart.size()) return {name};
+  const std::size_t at = name.size() - kPart.size();
+  if (!reads_as(std::string_view(name).substr(at), kPart)) return {name};
+  const int count = std::stoi(name.substr(at + kCount, kDigits));
+  if (count < 1 || count > kMost) return {name};
+  std::vector<std::string> names;
+  for (int part = 1; part <= count; part++) {
+    const std::string number = std::to_string(part);
+    names.push_back(name);
+    names.back().replace(at + kNumber, kDigits, std::string(kDigits - number.size(), '0') + number);
+  }
+  return names;
+}
+
 }  // namespace glia

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace glia {
 
@@ -19,5 +20,9 @@ bool reads_as(std::string_view text, std::string_view pattern);
 /// Where the quantisation begins that `stem` (a file's name without its ending) ends in, "Q4_K_M" or "UD-IQ2_XXS" or
 /// "fp16"; npos where it ends in none. Before it stands '-', '.', '_' or '/', or nothing.
 std::size_t quantisation_start(std::string_view stem);
+
+/// The names of all parts of the file whose first or any other part is "NAME-00002-of-00003.gguf", in order; of any
+/// other name, and of one that claims more than 4,096 parts, itself. Source: llama.cpp's gguf-split.
+std::vector<std::string> part_names(const std::string& name);
 
 }  // namespace glia

@@ -57,6 +57,19 @@ TEST(FileName, NoQuantisation) {
   }
 }
 
+TEST(FileName, PartsOfASplitFile) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(part_names("a-00002-of-00003.gguf"),
+            (Names{"a-00001-of-00003.gguf", "a-00002-of-00003.gguf", "a-00003-of-00003.gguf"}));
+  EXPECT_EQ(part_names("-00001-of-00001.gguf"), Names{"-00001-of-00001.gguf"});
+  EXPECT_EQ(part_names("a-00001-of-04096.gguf").back(), "a-04096-of-04096.gguf");
+  for (const char* whole :
+       {"", "a.gguf", "00001-of-00003.gguf", "a-1-of-3.gguf", "a-00001-of-00000.gguf", "a-00001-of-04097.gguf",
+        "a-00001-of-99999.gguf", "a-00001-of-00003.GGUF", "a-00001-of-00003.gguf.part", "a-0000x-of-00003.gguf"}) {
+    EXPECT_EQ(part_names(whole), Names{whole});
+  }
+}
+
 // What a stranger's repository may list. A matcher that recurses, or starts anew at each character, does not come back.
 TEST(FileName, NamesOfAMegabyte) {
   constexpr std::size_t kLong = std::size_t{1} << 20;

@@ -77,8 +77,13 @@ class DiskLoader final : public ModelLoader {
         }
       }
     } else {
-      const std::uint64_t bytes = fs::file_size(path, failed);
-      if (!failed) add_file(stamp, path, bytes, fs::last_write_time(path, failed));
+      if (!fs::exists(path, failed)) return std::nullopt;
+      for (const std::string& part : part_names(path.filename().string())) {
+        const fs::path file = path.parent_path() / part;
+        const std::uint64_t bytes = fs::file_size(file, failed);
+        if (!failed) add_file(stamp, file, bytes, fs::last_write_time(file, failed));
+        failed.clear();  // a part that is missing: loading says so, and again when it has come
+      }
     }
     if (failed) return std::nullopt;
     return stamp;

@@ -263,6 +263,24 @@ TEST(DiskLoader, loads_a_hugging_face_folder_and_again_when_it_changed) {
   EXPECT_THROW(engine->acquire(folder), Error);
 }
 
+TEST(DiskLoader, a_stamp_is_of_every_part_of_a_split_file) {
+  const Folder place;
+  const auto write = [&](const char* name, std::string_view text) { std::ofstream(place.path() / name) << text; };
+  write("m-00001-of-00002.gguf", "one");
+  const auto loader = make_disk_loader({});
+  const auto missing = loader->stamp(place.path() / "m-00001-of-00002.gguf");
+  EXPECT_TRUE(missing);
+  EXPECT_FALSE(loader->stamp(place.path() / "m.gguf"));
+  write("m-00002-of-00002.gguf", "two");
+  const auto before = loader->stamp(place.path() / "m-00001-of-00002.gguf");
+  ASSERT_TRUE(before);
+  EXPECT_EQ(before->bytes, 6U);
+  EXPECT_NE(before, missing);
+  EXPECT_EQ(loader->stamp(place.path() / "m-00001-of-00002.gguf"), before);
+  write("m-00002-of-00002.gguf", "other");
+  EXPECT_NE(loader->stamp(place.path() / "m-00001-of-00002.gguf"), before);
+}
+
 TEST(DiskLoader, names_what_is_wrong_with_a_file) {
   const SystemClock clock;
   auto engine = make_engine({}, clock);

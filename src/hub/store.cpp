@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/file_name.h"
 #include "base/json.h"
 #include "hub/choice.h"
 #include "hub/layout.h"
@@ -126,17 +127,10 @@ std::string missing_of_folder(const Snapshot& snapshot, const std::set<std::stri
   return {};
 }
 
-/// "x-00002-of-00003.gguf" of "x-00001-of-00003.gguf", for every part that should be there.
+/// The first part of a GGUF that should be there and is not.
 std::string missing_of_gguf(const std::string& first, const std::set<std::string>& names) {
-  const auto of = first.rfind("-of-");
-  if (of == std::string::npos || of < 6 || first.size() != of + 4 + 5 + 5) return {};
-  const std::string count = first.substr(of + 4, 5);
-  if (!std::all_of(count.begin(), count.end(), [](char c) { return c >= '0' && c <= '9'; })) return {};
-  for (int part = 1; part <= std::stoi(count); part++) {
-    std::string number = std::to_string(part);
-    number.insert(0, 5 - std::min<std::size_t>(5, number.size()), '0');
-    const std::string name = first.substr(0, of - 5) + number + first.substr(of);
-    if (!names.contains(name)) return name;
+  for (std::string& part : part_names(first)) {
+    if (!names.contains(part)) return std::move(part);
   }
   return {};
 }
