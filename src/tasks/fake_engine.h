@@ -169,7 +169,11 @@ class Engine final : public engine::Engine {
     if (broken) throw Error(*broken);
     return model_;
   }
-  std::shared_ptr<engine::ChatModel> find(const std::filesystem::path&) override { return present ? model_ : nullptr; }
+  std::shared_ptr<engine::ChatModel> find(const std::filesystem::path&) override {
+    auto found = present ? model_ : nullptr;
+    ++finds;
+    return found;
+  }
   engine::Stopped stop(const std::filesystem::path&) override { return engine::Stopped::not_loaded; }
   std::vector<engine::ModelStatus> status() const override { return statuses; }
   engine::EngineFigures figures() const override { return {0, 0, statuses}; }
@@ -194,6 +198,7 @@ class Engine final : public engine::Engine {
 
   std::optional<Error> broken;
   std::atomic<bool> present = false;  ///< find() gives the model
+  std::atomic<int> finds = 0;         ///< calls of find() that have their answer
   std::vector<engine::ModelStatus> statuses;
 
  private:
