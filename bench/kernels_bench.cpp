@@ -1,5 +1,5 @@
 // Micro benchmark of the kernels at a small model's shapes: medians, per op, in GOP/s (two per multiply-add) and GB/s
-// of packed weights. Usage: kernels_bench [threads] [fast|exact] [isa] [filter] [kv]
+// of packed weights. Usage: kernels_bench [threads] [fast|exact] [isa] [filter] [kv] [int8]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -187,6 +187,7 @@ int main(int argc, char** argv) {
     using kernels::KvType;
     options.kv = kv == "int8" ? KvType::int8 : kv == "f16" ? KvType::f16 : kv == "bf16" ? KvType::bf16 : KvType::int16;
   }
+  if (argc > 6 && std::string(argv[6]) == "int8") options.activations = kernels::Activations::int8;
   const auto device = kernels::make_cpu_device(options);
   std::printf("%s\n", std::string(device->name()).c_str());
   Bench bench(*device, argc > 4 ? argv[4] : "");

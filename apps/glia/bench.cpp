@@ -14,6 +14,7 @@
 #include "model_named.h"
 #include "signals.h"
 #include "speed.h"
+#include "tasks/loaded_model.h"
 #include "tasks/weights.h"
 #include "terminal.h"
 #include "version.h"
@@ -36,6 +37,9 @@ Weights weights_named(const Settings& settings, const std::string& model) {
   }
   const auto catalog = catalog::Catalog::load();
   const auto& entry = model_named(catalog, model);
+  if (tasks::kind_of(entry) != tasks::ModelKind::chat) {
+    throw UsageError("glia bench measures models that write text, " + entry.id + " reads texts (" + entry.task + ")");
+  }
   const auto found = tasks::Weights(catalog, weights_options(settings)).resolve(entry);
   if (!found.available)
     throw std::runtime_error(found.advice.empty() ? entry.id + " is not served here" : found.advice);

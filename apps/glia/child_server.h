@@ -25,9 +25,12 @@ namespace glia::cli {
 
 class ChildServer {
  public:
-  explicit ChildServer(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {GLIA_BINARY, "serve", "--port", "0", "--in-memory", "--data", folder_.string(),
+  enum class Keeps { nothing, on_disk };
+
+  explicit ChildServer(std::vector<std::string> arguments, Keeps keeps = Keeps::nothing) {
+    arguments.insert(arguments.begin(), {GLIA_BINARY, "serve", "--port", "0", "--data", folder_.string(),
                                          "--address-file", (folder_ / "address.json").string()});
+    if (keeps == Keeps::nothing) arguments.emplace_back("--in-memory");
     std::vector<char*> argv;
     for (auto& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -66,7 +69,8 @@ class ChildServer {
   }
   json::value status() const { return parse_json(http::get(url("/glia/v1/status")).body); }
 
-  /// A line of /proc/<pid>/status in bytes: "VmRSS", "VmHWM" (the most there ever was).
+  /// A line of /proc/<pid>/status in bytes: "VmRSS", "VmHWM" (the most there ever was), "RssFile" (of it, mapped
+  /// files).
   std::size_t memory(const std::string& line) const {
     std::ifstream in("/proc/" + std::to_string(pid_) + "/status");
     for (std::string word; in >> word;) {
@@ -74,6 +78,12 @@ class ChildServer {
       if (word == line + ":" && in >> kib) return kib << 10;
     }
     return 0;
+  }
+
+  /// /proc/<pid>/maps: which files it has mapped.
+  std::string maps() const {
+    std::ifstream in("/proc/" + std::to_string(pid_) + "/maps");
+    return {std::istreambuf_iterator<char>(in), {}};
   }
 
  private:

@@ -30,8 +30,10 @@ engine::EngineOptions engine_options(const Settings& settings) {
   options.threads = settings.threads;
   options.math = settings.math == "exact" ? kernels::MathMode::exact : kernels::MathMode::fast;
   options.kv_type = kv_type(settings.kv);
+  options.activations = settings.activations == "int8" ? kernels::Activations::int8 : kernels::Activations::int16;
   options.prefix_cache = settings.prefix_cache;
   options.speculation = settings.speculation;
+  if (settings.packed_cache && !settings.in_memory) options.packed_cache = packed_cache_folder();
   options.memory_budget = split_memory(settings).models;
   options.keep_alive_ms = settings.keep_alive_ms;
   options.max_running = settings.max_running;

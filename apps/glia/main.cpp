@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "settings.h"
 #include "terminal.h"
+#include "vector_verbs.h"
 #include "version.h"
 
 namespace {
@@ -27,7 +28,8 @@ void add_settings(CLI::App& app, GivenSettings& given) {
       ->type_name("ID=PATH");
   app.add_option("--models-dir", given.models_dir, "Where the weights are (default: ~/.local/share/glia/models)")
       ->envname("GLIA_MODELS");
-  app.add_option("--data", given.data, "Where the ledger is (default: ~/.local/share/glia)")->envname("GLIA_DATA");
+  app.add_option("--data", given.data, "Where the ledger and vector indexes are (default: ~/.local/share/glia)")
+      ->envname("GLIA_DATA");
   app.add_option("--deprecations", given.deprecations,
                  "Refuse ids that the service retires: off (default), now, or by a day (2026-12-01)")
       ->envname("GLIA_DEPRECATIONS");
@@ -40,8 +42,14 @@ void add_settings(CLI::App& app, GivenSettings& given) {
   app.add_flag("--no-speculation", given.no_speculation,
                "One token of an answer a step, also where it repeats the prompt")
       ->envname("GLIA_NO_SPECULATION");
+  app.add_flag("--no-packed-cache", given.no_packed_cache,
+               "Pack weights at every start; none are kept in ~/.cache/glia/packed")
+      ->envname("GLIA_NO_PACKED_CACHE");
   app.add_option("--kv", given.kv, "Keys and values as int16 (default), f16, bf16 or int8 (half the memory)")
       ->envname("GLIA_KV");
+  app.add_option("--activations", given.activations,
+                 "Activations in products as int16 (default) or int8: faster, and another best token now and then")
+      ->envname("GLIA_ACTIVATIONS");
   app.add_option("--math", given.math, "fast (integer products) or exact (float32)")->envname("GLIA_MATH");
   app.add_option("--log-level", given.log_level, "debug, info, warn or error")->envname("GLIA_LOG_LEVEL");
   app.add_flag("--log-json", given.log_json, "One JSON object a log line")->envname("GLIA_LOG_JSON");
@@ -77,6 +85,8 @@ struct Program {
     add_hub();
     add_looks();
     add_bench();
+    add_vector_verbs(
+        app, given, [this](CLI::App& c) { add_address(c, given); }, verb);
     app.footer(
         "Examples:\n"
         "  glia serve\n"
@@ -104,7 +114,13 @@ struct Program {
         ->envname("GLIA_MAX_RUNNING");
     c->add_option("--max-queued", given.max_queued, "Requests that wait beside them; above: 429 (default: 512)")
         ->envname("GLIA_MAX_QUEUED");
-    c->add_flag("--in-memory", given.in_memory, "Keep the ledger in memory; nothing is written to disk");
+    c->add_flag("--in-memory", given.in_memory,
+                "Keep the ledger and vector indexes in memory; nothing is written to disk");
+    c->add_option("--vector-delay", given.vector_delay,
+                  "Between the answer to a change of vectors and its being seen (default: 500ms; 0: at once)")
+        ->envname("GLIA_VECTOR_DELAY");
+    c->add_flag("--no-vector-limits", given.no_vector_limits, "Vectorize takes more than the service does")
+        ->envname("GLIA_NO_VECTOR_LIMITS");
     c->add_option("--address-file", serve_options.address_file,
                   "Write the address there; end at once when another glia serve does already");
     c->add_flag("--while-leased", serve_options.while_leased,

@@ -8,7 +8,7 @@
 #include <mutex>
 
 #include "child_server.h"
-#include "text/smollm2.h"
+#include "text/stored_weights.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kSanitized = true;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "engine/packed_cache.h"
 #include "hub/store.h"
 #include "hub_reference.h"
 #include "model_named.h"
@@ -78,7 +79,8 @@ int rm(const std::string& named, bool only_show) {
     std::cout << reference.repo << (reference.file.empty() ? "" : ":" + reference.file) << " at "
               << commit.substr(0, 12) << "\n";
   }
-  std::cout << (only_show ? "would free " : "frees ") << human_bytes(removal->bytes) << std::endl;
+  const std::uint64_t bytes = removal->bytes + engine::remove_packed(packed_cache_folder(), removal->paths, only_show);
+  std::cout << (only_show ? "would free " : "frees ") << human_bytes(bytes) << std::endl;
   if (!only_show) store.remove(*removal);
   return 0;
 }

@@ -53,6 +53,8 @@ class QuotaRig {
                       .weights = [this](const catalog::ModelEntry& entry) { return weights_.resolve(entry); },
                       .usage = [this](std::string_view account, int days) { return ledger_->usage(account, days); },
                       .engine = nullptr,
+                      .vectorize = nullptr,
+                      .no_vectorize = {},
                       .ready = {},
                       .new_id = {}},
         api::AppInfo{.version = "0", .device = "none", .profile = "tiny", .host = "127.0.0.1"});

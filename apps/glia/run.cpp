@@ -8,12 +8,14 @@
 #include <random>
 #include <stdexcept>
 
+#include "api/encoding_format.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "commands.h"
 #include "house.h"
 #include "model_named.h"
 #include "signals.h"
+#include "tasks/loaded_model.h"
 #include "terminal.h"
 
 namespace glia::cli {
@@ -32,7 +34,11 @@ class PrintingSink final : public tasks::RunSink {
     if (!piece.empty()) ends_with_newline_ = piece.back() == '\n';
   }
   void finished(const tasks::TextResult& result) override { over(result, false, {}); }
-  void cancelled(const tasks::TextResult& result) override { over(result, true, {}); }
+  void encoded(const tasks::EncodingResult& result) override {
+    std::cout << api::native_encoding(info_, result, false) << std::flush;
+    over(result, false, {});
+  }
+  void cancelled(const tasks::RunResult& result) override { over(result, true, {}); }
   void failed(const Error& error) override { over({}, false, error); }
 
   /// Whether it is over; waits up to 50 ms for it.
@@ -41,14 +47,14 @@ class PrintingSink final : public tasks::RunSink {
     return changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return over_; });
   }
   // After wait() said so:
-  const tasks::TextResult& result() const { return result_; }
+  const tasks::RunResult& result() const { return result_; }
   const tasks::RunInfo& info() const { return info_; }
   const std::optional<Error>& error() const { return error_; }
   bool was_cancelled() const { return cancelled_; }
   bool ends_with_newline() const { return ends_with_newline_; }
 
  private:
-  void over(const tasks::TextResult& result, bool cancelled, std::optional<Error> error) {
+  void over(const tasks::RunResult& result, bool cancelled, std::optional<Error> error) {
     const std::lock_guard lock(mutex_);
     result_ = result;
     cancelled_ = cancelled;
@@ -62,7 +68,7 @@ class PrintingSink final : public tasks::RunSink {
   bool over_ = false;
   bool cancelled_ = false;
   bool ends_with_newline_ = false;
-  tasks::TextResult result_;
+  tasks::RunResult result_;
   tasks::RunInfo info_;
   std::optional<Error> error_;
 };
@@ -74,12 +80,21 @@ std::string random_id() {
   return hex.data();
 }
 
-json::object inputs_of(const RunOptions& options) {
+/// Of a model that reads texts: the text. Those that want more than one are for the API.
+json::object text_inputs(const RunOptions& options, const catalog::ModelEntry& entry, const std::string& text) {
+  if (!options.system.empty() || options.max_tokens || options.temperature || options.seed) {
+    throw UsageError(entry.id + " writes no text (" + entry.task + "): it takes the text alone");
+  }
+  return {{"text", text}};
+}
+
+json::object inputs_of(const RunOptions& options, const catalog::ModelEntry& entry) {
   std::string prompt = options.prompt;
   if (prompt == "-") prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
   for (const std::string& text : {prompt, options.system}) {
     if (first_invalid_utf8(text) != std::string_view::npos) throw UsageError("the prompt is not valid UTF-8");
   }
+  if (tasks::kind_of(entry) == tasks::ModelKind::encoder) return text_inputs(options, entry, prompt);
   json::array messages;
   if (!options.system.empty()) messages.push_back({{"role", "system"}, {"content", options.system}});
   messages.push_back({{"role", "user"}, {"content", prompt}});
@@ -92,12 +107,17 @@ json::object inputs_of(const RunOptions& options) {
 
 void print_figures(const PrintingSink& sink) {
   const auto& r = sink.result();
-  const double decode_s = (r.total_ms - r.first_token_ms) / 1e3;
-  const auto more = static_cast<double>(r.usage.completion_tokens - 1);
-  std::string line = std::to_string(r.usage.completion_tokens) + " tokens";
-  if (more > 0 && decode_s > 0) line += ", " + fixed(more / decode_s, 1) + " tok/s";
-  line += ", first after " + fixed(r.first_token_ms, 0) + " ms, " + fixed(r.neurons, 3) + " neurons, " +
-          sink.info().weights;
+  std::string line;
+  if (r.usage.completion_tokens > 0) {
+    const double decode_s = (r.total_ms - r.first_token_ms) / 1e3;
+    const auto more = static_cast<double>(r.usage.completion_tokens - 1);
+    line = std::to_string(r.usage.completion_tokens) + " tokens";
+    if (more > 0 && decode_s > 0) line += ", " + fixed(more / decode_s, 1) + " tok/s";
+    line += ", first after " + fixed(r.first_token_ms, 0) + " ms";
+  } else {
+    line = std::to_string(r.usage.prompt_tokens) + " tokens read in " + fixed(r.total_ms, 0) + " ms";
+  }
+  line += ", " + fixed(r.neurons, 3) + " neurons, " + sink.info().weights;
   if (sink.info().stand_in) line += " standing in for " + sink.info().model;
   std::cerr << styled(STDERR_FILENO, Style::dim, line) << "\n";
 }
@@ -107,9 +127,8 @@ void print_figures(const PrintingSink& sink) {
 int run(const Settings& settings, const RunOptions& options) {
   const Signals signals;
   log::configure(log::Level::warn, settings.log_json);
-  const json::object inputs = inputs_of(options);
   House house(settings);
-  model_named(house.catalog, options.model);
+  const json::object inputs = inputs_of(options, model_named(house.catalog, options.model));
   const auto sink = std::make_shared<PrintingSink>();
   const auto running =
       house.runner.run({.request_id = random_id(), .account = "local", .model = options.model, .inputs = inputs}, sink);

@@ -60,14 +60,22 @@ void read_serve(const fs::path& file, const toml::table& table, Settings& s) {
       s.math = text(key, node);
     else if (key == "kv")
       s.kv = text(key, node);
+    else if (key == "activations")
+      s.activations = text(key, node);
     else if (key == "log_level")
       s.log_level = text(key, node);
     else if (key == "deprecations")
       s.deprecations = text(key, node);
+    else if (key == "vector_delay")
+      s.vector_delay_ms = vector_delay_of(node.is_integer() ? std::to_string(number(key, node)) : text(key, node));
+    else if (key == "vector_limits")
+      s.vector_limits = value_of<bool>(file, key, node, "true or false");
     else if (key == "prefix_cache")
       s.prefix_cache = value_of<bool>(file, key, node, "true or false");
     else if (key == "speculation")
       s.speculation = value_of<bool>(file, key, node, "true or false");
+    else if (key == "packed_cache")
+      s.packed_cache = value_of<bool>(file, key, node, "true or false");
     else if (key == "rate_limits")
       s.rate_limits = value_of<bool>(file, key, node, "true or false");
     else if (key == "log_json")
@@ -140,8 +148,16 @@ std::int64_t keep_alive_of(const std::string& text) {
   throw UsageError("keep-alive is a time like 30m, 0 for as soon as it is idle, or -1 for good; not `" + text + "`");
 }
 
+std::int64_t vector_delay_of(const std::string& text) {
+  constexpr std::int64_t kMostMs = std::int64_t{24} * 3600 * 1000;
+  if (const auto ms = parse_duration_ms(text); ms && *ms <= kMostMs) return *ms;
+  throw UsageError("vector-delay is a time like 500ms, up to a day, or 0; not `" + text + "`");
+}
+
 fs::path xdg_data_home() { return xdg("XDG_DATA_HOME", ".local/share"); }
 fs::path xdg_config_home() { return xdg("XDG_CONFIG_HOME", ".config"); }
+fs::path xdg_cache_home() { return xdg("XDG_CACHE_HOME", ".cache"); }
+fs::path packed_cache_folder() { return xdg_cache_home() / "glia/packed"; }
 
 Settings settle_settings(const GivenSettings& given) {
   Settings s;
@@ -169,18 +185,26 @@ Settings settle_settings(const GivenSettings& given) {
   put(s.models_dir, given.models_dir);
   put(s.math, given.math);
   put(s.kv, given.kv);
+  put(s.activations, given.activations);
   put(s.log_level, given.log_level);
   put(s.threads, given.threads);
   put(s.memory_mib, given.memory_mib);
   put(s.max_running, given.max_running);
   put(s.max_queued, given.max_queued);
   if (given.keep_alive) s.keep_alive_ms = keep_alive_of(*given.keep_alive);
+  s.in_memory = given.in_memory;
+  if (given.vector_delay) {
+    s.vector_delay_ms = vector_delay_of(*given.vector_delay);
+  } else if (s.in_memory) {
+    s.vector_delay_ms = 0;  // a test wants to see what it has written
+  }
+  s.vector_limits = s.vector_limits && !given.no_vector_limits;
   if (given.port) s.port = static_cast<std::uint16_t>(*given.port);
   s.prefix_cache = s.prefix_cache && !given.no_prefix_cache;
   s.speculation = s.speculation && !given.no_speculation;
+  s.packed_cache = s.packed_cache && !given.no_packed_cache;
   s.rate_limits = s.rate_limits || given.rate_limits;
   s.log_json = s.log_json || given.log_json;
-  s.in_memory = given.in_memory;
   for (const auto& pair : given.models) {
     const auto eq = pair.find('=');
     if (eq == std::string::npos || eq == 0 || eq + 1 == pair.size()) {
@@ -196,6 +220,7 @@ Settings settle_settings(const GivenSettings& given) {
   }
   one_of("math", s.math, {"fast", "exact"});
   one_of("kv", s.kv, {"f16", "bf16", "int16", "int8"});
+  one_of("activations", s.activations, {"int16", "int8"});
   one_of("log level", s.log_level, {"debug", "info", "warn", "error"});
   if (s.max_running < 1 || s.max_running > 4096) throw UsageError("max-running is 1 to 4096");
   if (s.max_queued < 0 || s.max_queued > 65536) throw UsageError("max-queued is 0 to 65536");

@@ -23,6 +23,7 @@ class SettingsTest : public ::testing::Test {
     ::setenv("HOME", folder_.c_str(), 1);
     ::unsetenv("XDG_DATA_HOME");
     ::unsetenv("XDG_CONFIG_HOME");
+    ::unsetenv("XDG_CACHE_HOME");
   }
   void TearDown() override {
     fs::current_path(before_);
@@ -54,6 +55,18 @@ TEST_F(SettingsTest, DefaultsFollowXdg) {
   EXPECT_EQ(s.plan, "paid");
 }
 
+TEST_F(SettingsTest, PackedWeightsAreKeptUnlessOneSaysNo) {
+  EXPECT_TRUE(settle_settings({}).packed_cache);
+  EXPECT_EQ(packed_cache_folder(), folder_ / ".cache/glia/packed");
+  GivenSettings no;
+  no.no_packed_cache = true;
+  EXPECT_FALSE(settle_settings(no).packed_cache);
+  write("glia.toml", "[serve]\npacked_cache = false\n");
+  EXPECT_FALSE(settle_settings({}).packed_cache);
+  write("glia.toml", "[serve]\npacked_cache = 1\n");
+  EXPECT_EQ(refusal({}), "glia.toml:2: packed_cache must be true or false");
+}
+
 TEST_F(SettingsTest, DeprecationsAreOffUnlessADayIsNamed) {
   EXPECT_EQ(settle_settings({}).deprecations, "off");
   write("glia.toml", "[serve]\ndeprecations = \"2026-12-01\"\n");
@@ -80,6 +93,21 @@ TEST_F(SettingsTest, KeysAndValuesAreOfATypeThatThereIs) {
     EXPECT_NE(refusal(given).find("kv is "), std::string::npos) << wrong << ": " << refusal(given);
   }
   write("glia.toml", "[serve]\nkv = 8\n");
+  EXPECT_NE(refusal({}), "accepted");
+}
+
+TEST_F(SettingsTest, ActivationsAreOfATypeThatThereIs) {
+  EXPECT_EQ(settle_settings({}).activations, "int16");
+  write("glia.toml", "[serve]\nactivations = \"int8\"\n");
+  EXPECT_EQ(settle_settings({}).activations, "int8");
+  GivenSettings given;
+  given.activations = "int16";
+  EXPECT_EQ(settle_settings(given).activations, "int16") << "what is given beats the file";
+  for (const char* wrong : {"f16", "INT8", "8", ""}) {
+    given.activations = wrong;
+    EXPECT_NE(refusal(given).find("activations is "), std::string::npos) << wrong << ": " << refusal(given);
+  }
+  write("glia.toml", "[serve]\nactivations = 8\n");
   EXPECT_NE(refusal({}), "accepted");
 }
 

@@ -7,7 +7,8 @@ import tempfile
 import time
 
 from . import peer
-from .figures import (GLIA, MODEL, PAIRS, PYTHON, PYTHON_AVX2, ROOT, SMOLLM2, check, glia_worker, pairs, report, wanted)
+from .figures import (GLIA, MODEL, PAIRS, PYTHON, PYTHON_AVX2, ROOT, SMOLLM2, check, glia_worker, pairs, report, second_start,
+                      wanted)
 
 # name, line, tokens of work, sequences, whether it is a prompt
 WORK = [("chat.prefill512", "prefill 512", 512, 1, True),
@@ -15,7 +16,7 @@ WORK = [("chat.prefill512", "prefill 512", 512, 1, True),
         ("chat.batch8", "decode 64 8", 64 * 8, 8, False),
         ("chat.batch32", "decode 32 32", 32 * 32, 32, False)]
 NAMES = [w[0] + suffix for suffix in ("", ".avx2") for w in WORK]
-NAMES += ["chat.lookup", "chat.prefix1500", "chat.cold_start", "chat.peak_memory"]
+NAMES += ["chat.lookup", "chat.prefix1500", "chat.cold_start", "chat.peak_memory", "chat.second_start"]
 
 
 def against_the_peer(suffix, python, env):
@@ -69,7 +70,7 @@ def cold_start():
         return
     times = []
     data = tempfile.mkdtemp(prefix="glia-bench-")
-    command = [str(GLIA), "run", MODEL, "Hello", "--max-tokens", "8", "--data", data]
+    command = [str(GLIA), "run", MODEL, "Hello", "--max-tokens", "8", "--data", data, "--no-packed-cache"]
     for _ in range(7):
         start = time.perf_counter()
         p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -92,3 +93,4 @@ def run():
     lookup()
     prefix()
     cold_start()
+    second_start("chat.second_start", SMOLLM2, f"answer {ROOT / 'bench/data/quotes.txt'} 16")

@@ -4,6 +4,8 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -92,6 +94,36 @@ def pairs(name, ours, peer, line, work, note=lambda median_seconds: ""):
         a.append(ours.seconds(line)), b.append(peer.seconds(line))
     report(name, work / statistics.median(a), work / statistics.median(b), "tok/s", [y / x for x, y in zip(a, b)],
            note(statistics.median(a)))
+
+
+def second_start(name, model, question=None):
+    """Process start to the model in memory, its packed weights mapped, against packing them. `question`: a line whose answer
+    must be the same either way, its time aside."""
+    if not wanted(name):
+        return
+
+    def start(*words):
+        begin = time.perf_counter()
+        worker = Worker([WORKER, model, THREADS, *words])
+        ms = (time.perf_counter() - begin) * 1e3
+        answer = worker.words(question)[1:] if question else []
+        worker.close()
+        return ms, answer
+
+    with tempfile.TemporaryDirectory(prefix="glia-bench-", dir=CACHE.parent) as folder:
+        packed = f"packed={folder}/packed"
+        first = Worker([WORKER, model, THREADS, packed])  # leaves them, in its own time
+        deadline = time.monotonic() + 60
+        while not any(Path(folder).rglob("*.packed")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        first.close()
+        ours, peers = [], []
+        for _ in range(PAIRS):
+            mapped, packing = start(packed), start()
+            check(name, mapped[1] == packing[1], "mapped weights changed the answer")
+            ours.append(mapped[0]), peers.append(packing[0])
+    report(name, statistics.median(ours), statistics.median(peers), "ms", [y / x for x, y in zip(ours, peers)],
+           "process start to the model in memory; peer: the same engine, packing")
 
 
 _limits = {}

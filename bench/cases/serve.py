@@ -9,13 +9,15 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
-from . import prompts
+from . import prompts, random_llama
 from .figures import CACHE, GLIA, LOAD, MODEL, PAIRS, SMOLLM2, THREADS, check, glia_worker, quartiles, report, wanted
 
 NAMES = ["serve.first_token_overhead", "serve.streams64", "serve.memory_budget"]
+TOO_BIG = "@cf/meta/llama-3.2-1b-instruct"  # by --model a file larger than the budget
 
 
 class Server:
@@ -151,13 +153,39 @@ def left_behind(name, s, before):
         time.sleep(0.1)
 
 
+@contextlib.contextmanager
+def ask_meanwhile(s):
+    """Asks for a model that does not fit, again and again, from a thread of its own; gives (status, milliseconds) of each."""
+    asked, over = [], threading.Event()
+
+    def ask():
+        while not over.wait(0.1):
+            start = time.perf_counter()
+            with contextlib.closing(s.connect()) as connection:
+                connection.request("POST", "/glia/v1/load", json.dumps({"model": TOO_BIG}))
+                asked.append((connection.getresponse().status, (time.perf_counter() - start) * 1000))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        over.set()
+        thread.join()
+
+
 def memory_budget():
     """Ten times what the server takes at once, and a model that does not fit: memory stays in its budget, refusals are quick."""
     name, budget = "serve.memory_budget", 512
     file = prompts.mixed(CACHE / "mixed.jsonl", 128)
-    with server("--memory-mib", str(budget), "--max-running", "32", "--max-queued", "96") as s:
-        load = s.load(file, 1280, 1_000_000, "seconds=8", "pause_ms=500")
+    big = CACHE / random_llama.FILES["q4_0"]
+    random_llama.write(big, "q4_0")
+    with server("--memory-mib", str(budget), "--max-running", "32", "--max-queued", "96", "--model", f"{TOO_BIG}={big}") as s:
+        with ask_meanwhile(s) as asked:
+            load = s.load(file, 1280, 1_000_000, "seconds=8", "pause_ms=500")
         used = s.most_resident()
+        check(name, asked and all(status == 429 for status, _ in asked), f"a model that does not fit was answered {asked[:3]}")
+        check(name, len(json.loads(s.get("/glia/v1/status")[1])["models"]) == 1, "more than one model is in memory")
         check(name, load["failed"] == 0, f"requests failed: {load['failure']}")
         check(name, load["refused"] > 0, "nothing was refused")
         check(name, used <= budget << 20, f"{used / 2**20:.0f} MiB resident, beyond the budget of {budget}")
@@ -165,6 +193,8 @@ def memory_budget():
         report(name, used / 2**20, unit="MiB resident", note=f"budget {budget}; 1,280 clients of a house for 128")
         report(name + ".refusal", refused["p99"], unit="ms", note=f"bar 100; p50 {refused['p50']:.1f}, most {refused['most']:.0f}, "
                f"{refused['count']} refusals, {load['finished']} answers")
+        report(name + ".too_big", statistics.median(ms for _, ms in asked), unit="ms",
+               note=f"bar 100; most {max(ms for _, ms in asked):.0f}, {len(asked)} loads of {os.path.getsize(big) >> 20} MiB refused")
 
 
 def run():

@@ -2,7 +2,7 @@
 import os
 
 from . import peer
-from .figures import CACHE, PYTHON, glia_worker, limits, pairs, wanted
+from .figures import CACHE, PYTHON, glia_worker, limits, pairs, second_start, wanted
 from .random_llama import FILES, WEIGHTS_OF_MATMULS, write
 
 TYPES = ("q4_0", "q4_k")
@@ -10,7 +10,8 @@ TYPES = ("q4_0", "q4_k")
 WORK = [("prefill256", "prefill 256", 256, 1, True),
         ("decode64", "decode 64 1", 64, 1, False),
         ("batch8", "decode 16 8", 16 * 8, 8, False)]
-NAMES = [f"shape1b.{t}.{name}" for t in TYPES for name, *_ in WORK]
+ACTIVATIONS = ("", ".int8")  # 16 bits, and the peer's own 8
+NAMES = [f"shape1b.{t}.{name}" for t in TYPES for name in (*(w[0] + a for w in WORK for a in ACTIVATIONS), "second_start")]
 
 
 def share(name, file, tokens):
@@ -31,14 +32,21 @@ def share(name, file, tokens):
 
 def run():
     for kind in TYPES:
-        work = [w for w in WORK if wanted(f"shape1b.{kind}.{w[0]}")]
-        if not work:
-            continue
         file = CACHE / FILES[kind]
+        names = [f"shape1b.{kind}.{w[0]}{a}" for w in WORK for a in ACTIVATIONS]
+        if not any(map(wanted, [*names, f"shape1b.{kind}.second_start"])):
+            continue
         write(file, kind)
-        ours = glia_worker(file)
-        for name, line, tokens, sequences, prompt in work:
+        second_start(f"shape1b.{kind}.second_start", file)
+        ours = {}
+        for name, line, tokens, sequences, prompt in WORK:
+            asked = [a for a in ACTIVATIONS if wanted(f"shape1b.{kind}.{name}{a}")]
+            if not asked:
+                continue
             other = peer.best(PYTHON, file, line, sequences, prompt)
-            pairs(f"shape1b.{kind}.{name}", ours, other, line, tokens, share(name, file, tokens))
+            for a in asked:
+                ours[a] = ours.get(a) or glia_worker(file, *filter(None, [a[1:]]))
+                pairs(f"shape1b.{kind}.{name}{a}", ours[a], other, line, tokens, share(name, file, tokens))
             other.close()
-        ours.close()
+        for worker in ours.values():
+            worker.close()

@@ -7,7 +7,7 @@
 //   answer FILE N      the greedy answer to FILE, at most N tokens, after its first   (then: tokens, digest of its
 //   text) crowd FILE S       each prompt of FILE, S at a time   (then: tokens)
 // A peer's worker speaks the same lines; bench/cases/ interleaves the two.
-// usage: glia_worker MODEL THREADS [prefix-cache] [speculation] [served-kv]
+// usage: glia_worker MODEL THREADS [prefix-cache] [speculation] [served-kv] [int8] [packed=FOLDER]
 #include <algorithm>
 #include <fstream>
 #include <functional>
@@ -79,7 +79,7 @@ std::string work(engine::ChatModel& model, std::mt19937& random, const std::stri
 
 int main(int argc, char** argv) try {
   if (argc < 3) {
-    std::cerr << "usage: glia_worker MODEL THREADS [prefix-cache] [speculation] [served-kv]\n";
+    std::cerr << "usage: glia_worker MODEL THREADS [prefix-cache] [speculation] [served-kv] [int8] [packed=FOLDER]\n";
     return 2;
   }
   engine::EngineOptions options;
@@ -89,10 +89,15 @@ int main(int argc, char** argv) try {
   if (!with("served-kv")) options.kv_bytes = std::size_t{2} << 30;  // else as much as glia serve has by itself
   options.prefix_cache = with("prefix-cache");                      // else every run computes its prompt
   options.speculation = with("speculation");
+  for (const auto word : words) {  // else weights are packed at every start
+    if (word.starts_with("packed=")) options.packed_cache = word.substr(7);
+  }
+  if (with("int8")) options.activations = kernels::Activations::int8;
   const SystemClock clock;
   const auto engine = engine::make_engine(options, clock);
   const auto model = engine->acquire(argv[1]);
-  std::cout << "ready glia " << engine->device_name() << " threads=" << options.threads << std::endl;
+  std::cout << "ready glia " << engine->device_name() << " threads=" << options.threads
+            << (with("int8") ? " activations=int8" : "") << std::endl;
   std::mt19937 random(1);
   for (std::string line; std::getline(std::cin, line) && line != "quit";) {
     std::cout << work(*model, random, line) << std::endl;

@@ -11,6 +11,7 @@
 #include "api/openai/openai.h"
 #include "api/reply.h"
 #include "api/rest/rest.h"
+#include "base/log.h"
 
 namespace glia::api {
 namespace {
@@ -138,7 +139,19 @@ Context::Context(Services s, AppInfo i, tasks::WorkQueue& w, tasks::WorkQueue& l
       info(std::move(i)),
       guard(info.host),
       metrics(services.engine),
-      sessions(*services.clock, [this](std::size_t open) { metrics.leases(open); }),
+      sessions(
+          *services.clock, [this](std::size_t open) { metrics.leases(open); },
+          [this](const Session& session) {
+            if (services.vectorize == nullptr || session.vector_account == session.account) return;
+            const bool posted = work.post([vectors = services.vectorize, account = session.vector_account] {
+              try {
+                vectors->drop_account(account);
+              } catch (const Error&) {
+                // The disk fails; what is left of them goes with the next start.
+              }
+            });
+            if (!posted) log::warn("vector indexes of a session stay until the next start");
+          }),
       pacer(std::make_shared<Pacer>(*services.clock)),
       work(w),
       loads(l) {}

@@ -26,6 +26,7 @@
 #include "ledger/ledger.h"
 #include "tasks/runner.h"
 #include "tasks/weights.h"
+#include "vectorize/vectorize.h"
 
 namespace glia::api {
 
@@ -39,6 +40,9 @@ struct Services {
   std::function<std::vector<ledger::UsageRow>(std::string_view account, int days)> usage;
   /// The models in memory; null: there are none, and none can be loaded by name.
   engine::Engine* engine = nullptr;
+  /// Vector indexes; null: there are none, and `no_vectorize` says why.
+  vectorize::Vectorize* vectorize = nullptr;
+  std::string no_vectorize;
   /// False while models are preloaded: /health says 503. Empty: always ready.
   std::function<bool()> ready;
   /// Unguessable ids for requests and sessions. Empty: 128 random bits in hex.

@@ -51,7 +51,7 @@ void Metrics::request(std::string_view dialect, int status, double seconds) {
 
 void Metrics::run_started() { impl_->in_flight.Increment(); }
 
-void Metrics::run_ended(std::string_view model, std::string_view outcome, const tasks::TextResult& result) {
+void Metrics::run_ended(std::string_view model, std::string_view outcome, const tasks::RunResult& result) {
   const std::string id(model);
   impl_->in_flight.Decrement();
   impl_->runs.Add({{"model", id}, {"outcome", std::string(outcome)}}).Increment();

@@ -23,7 +23,7 @@ class Metrics {
   void request(std::string_view dialect, int status, double seconds);
   void run_started();
   /// `outcome`: "ok", "error", "cancelled". `model`: canonical id, "unknown" where there is none.
-  void run_ended(std::string_view model, std::string_view outcome, const tasks::TextResult& result);
+  void run_ended(std::string_view model, std::string_view outcome, const tasks::RunResult& result);
   void leases(std::size_t open);
 
   /// The text format, version 0.0.4.

@@ -1,5 +1,6 @@
 #include "api/native_format.h"
 
+#include "api/encoding_format.h"
 #include "api/envelope.h"
 #include "http/sse.h"
 
@@ -17,6 +18,10 @@ class NativeFormat final : public TextFormat {
 
   std::string piece(std::string_view text) override {
     return http::sse_data(json::serialize(json::object{{"response", text}}));
+  }
+
+  std::string encoded(const tasks::RunInfo& info, const tasks::EncodingResult& result) override {
+    return native_encoding(info, result, envelope_);
   }
 
   std::string last(const tasks::TextResult& result) override {

@@ -1,5 +1,7 @@
-// Workers AI's own shape of text generation, the same for binding and REST:
-// {"response", "usage"}; as a stream {"response": piece} events, a last one with "usage", then [DONE].
+// Workers AI's own shapes of answers, the same for binding and REST.
+//   text      {"response", "usage"}; as a stream {"response": piece} events, a last one with "usage", then [DONE]
+//   vectors   {"shape": [texts, width], "data": [[…], …], "pooling"}; where contexts were embedded, "response" for
+//   "data" scores    {"response": [{"id", "score"}, …]} labels    [{"label", "score"}, …]
 #pragma once
 
 #include <memory>

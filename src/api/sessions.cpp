@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "http/sse.h"
+#include "vectorize/vectorize.h"
 
 namespace glia::api {
 namespace {
@@ -29,10 +30,32 @@ tasks::Plan plan_of(const json::object& body) {
   throw Error(ErrorCode::invalid_input, "plan: `paid` or `free` is expected");
 }
 
+/// Errors: glia::Error(invalid_input).
+void add_bindings(json::object& bindings, const json::value& added) {
+  if (!added.is_object()) throw Error(ErrorCode::invalid_input, "bindings: an object by name is expected");
+  for (const auto& [name, binding] : added.get_object()) {
+    if (!binding.is_object()) throw Error(ErrorCode::invalid_input, "bindings: each is an object");
+    bindings.insert_or_assign(name, binding);
+  }
+  if (bindings.size() > Sessions::kMaxBindings) throw Error(ErrorCode::invalid_input, "bindings: too many");
+}
+
+/// "vectors": "own" for indexes that nobody else sees and that end with the session.
+std::string vector_account_of(const json::object& body, const Session& session) {
+  const std::string vectors = text_of(body, "vectors", "account");
+  if (vectors == "account") return session.account;
+  if (vectors == "own") return vectorize::kPassing + session.id;
+  throw Error(ErrorCode::invalid_input, "vectors: `account` or `own` is expected");
+}
+
 }  // namespace
 
-Sessions::Sessions(const Clock& clock, std::function<void(std::size_t)> leases_changed)
-    : clock_(clock), leases_changed_(std::move(leases_changed)), keep_alive_([this] { keep_alive(); }) {}
+Sessions::Sessions(const Clock& clock, std::function<void(std::size_t)> leases_changed,
+                   std::function<void(const Session&)> ended)
+    : clock_(clock),
+      leases_changed_(std::move(leases_changed)),
+      ended_(std::move(ended)),
+      keep_alive_([this] { keep_alive(); }) {}
 
 Sessions::~Sessions() {
   close();
@@ -51,19 +74,21 @@ std::shared_ptr<const Session> Sessions::create(std::string id, const json::obje
     if (!limits->is_bool()) throw Error(ErrorCode::invalid_input, "rate_limits: true or false is expected");
     session->rate_limits = limits->get_bool();
   }
-  if (const auto* bindings = body.if_contains("bindings")) {
-    if (!bindings->is_object()) throw Error(ErrorCode::invalid_input, "bindings: an object by name is expected");
-    session->bindings = bindings->get_object();
+  if (const auto* bindings = body.if_contains("bindings")) add_bindings(session->bindings, *bindings);
+  session->vector_account = vector_account_of(body, *session);
+  std::shared_ptr<const Session> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    gone = make_room_locked();
+    session->order = next_++;
+    sessions_.emplace(session->id, session);
   }
-  const std::lock_guard lock(mutex_);
-  make_room_locked();
-  session->order = next_++;
-  sessions_.emplace(session->id, session);
+  if (gone != nullptr && ended_) ended_(*gone);
   return session;
 }
 
-void Sessions::make_room_locked() {
-  if (sessions_.size() < kMaxSessions) return;
+std::shared_ptr<const Session> Sessions::make_room_locked() {
+  if (sessions_.size() < kMaxSessions) return nullptr;
   auto oldest = sessions_.end();
   for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
     const bool followed =
@@ -71,7 +96,9 @@ void Sessions::make_room_locked() {
     if (!followed && (oldest == sessions_.end() || it->second->order < oldest->second->order)) oldest = it;
   }
   if (oldest == sessions_.end()) throw Error(ErrorCode::out_of_capacity, "too many sessions");
+  auto gone = oldest->second;
   sessions_.erase(oldest);
+  return gone;
 }
 
 std::shared_ptr<const Session> Sessions::find(std::string_view id) const {
@@ -80,12 +107,24 @@ std::shared_ptr<const Session> Sessions::find(std::string_view id) const {
   return it == sessions_.end() ? nullptr : it->second;
 }
 
+bool Sessions::bind(std::string_view id, const json::value& bindings) {
+  const std::lock_guard lock(mutex_);
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return false;
+  const auto changed = std::make_shared<Session>(*it->second);
+  add_bindings(changed->bindings, bindings);
+  it->second = changed;
+  return true;
+}
+
 bool Sessions::remove(std::string_view id) {
   std::vector<std::shared_ptr<EventStream>> ended;
+  std::shared_ptr<const Session> gone;
   {
     const std::lock_guard lock(mutex_);
     const auto it = sessions_.find(id);
     if (it == sessions_.end()) return false;
+    gone = it->second;
     sessions_.erase(it);
     for (auto f = followers_.begin(); f != followers_.end();) {
       if (f->second.session != id) {
@@ -98,6 +137,7 @@ bool Sessions::remove(std::string_view id) {
     if (!ended.empty()) changed_locked();
   }
   for (const auto& stream : ended) stream->end();
+  if (ended_) ended_(*gone);
   return true;
 }
 

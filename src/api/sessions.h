@@ -30,7 +30,7 @@ class EventStream {
   virtual void end() = 0;
 };
 
-/// A registered session. Values do not change; it may end while calls of it still run.
+/// A registered session. Values do not change: bind() puts another one in its place. It may end while calls of it run.
 struct Session {
   std::string id;
   std::string account;
@@ -39,14 +39,18 @@ struct Session {
   tasks::Plan plan = tasks::Plan::server;
   bool rate_limits = false;
   std::shared_ptr<Rehearsal> rehearsal;  ///< null: nothing is rehearsed
+  std::string vector_account;            ///< whose vector indexes: the account's, or the session's own
   std::uint64_t order = 0;
 };
 
 class Sessions {
  public:
   static constexpr std::size_t kMaxSessions = 1024;
+  static constexpr std::size_t kMaxBindings = 1024;  ///< of one session
 
-  Sessions(const Clock& clock, std::function<void(std::size_t open)> leases_changed);
+  /// `ended`: of each session that is no more, on the thread that ended it.
+  Sessions(const Clock& clock, std::function<void(std::size_t open)> leases_changed,
+           std::function<void(const Session&)> ended = {});
   ~Sessions();
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
@@ -55,6 +59,9 @@ class Sessions {
   std::shared_ptr<const Session> create(std::string id, const json::object& body,
                                         std::shared_ptr<Rehearsal> rehearsal = nullptr);
   std::shared_ptr<const Session> find(std::string_view id) const;
+  /// Adds bindings by name, in place of those that had the names; calls that run keep what there was. False when
+  /// unknown. Errors: glia::Error(invalid_input) for a value that is no object, or beyond kMaxBindings.
+  bool bind(std::string_view id, const json::value& bindings);
   /// Ends it and its streams. False when unknown.
   bool remove(std::string_view id);
   /// Ends every stream; later ones end at once.
@@ -76,11 +83,12 @@ class Sessions {
   };
 
   void changed_locked();
-  void make_room_locked();
+  std::shared_ptr<const Session> make_room_locked();
   void keep_alive();
 
   const Clock& clock_;
   const std::function<void(std::size_t)> leases_changed_;
+  const std::function<void(const Session&)> ended_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const Session>, std::less<>> sessions_;
   std::map<std::uint64_t, Follower> followers_;

@@ -36,6 +36,21 @@ TEST_F(SessionsTest, FollowersHearOfTheirOwnSessionOnly) {
   EXPECT_EQ(other->text, ":\n\n");
 }
 
+TEST(SessionsOwnVectors, AreSaidToTheEnd) {
+  const ManualClock clock;
+  std::vector<std::string> ended;
+  Sessions sessions(
+      clock, [](std::size_t) {}, [&ended](const Session& session) { ended.push_back(session.vector_account); });
+  const auto own = sessions.create("a", parse_json(R"({"vectors":"own"})").as_object());
+  const auto shared = sessions.create("b", parse_json(R"({"account":"me","vectors":"account"})").as_object());
+  EXPECT_NE(own->vector_account, own->account);
+  EXPECT_EQ(shared->vector_account, "me");
+  EXPECT_THROW(sessions.create("c", parse_json(R"({"vectors":"mine"})").as_object()), Error);
+  sessions.remove("a");
+  sessions.remove("a");
+  EXPECT_EQ(ended, std::vector<std::string>{own->vector_account});
+}
+
 TEST_F(SessionsTest, LeasesAreOpenStreams) {
   sessions.create("a", {});
   EXPECT_FALSE(sessions.leases().abandoned(clock.steady_ns(), 0)) << "never had one";
@@ -81,6 +96,25 @@ TEST_F(SessionsTest, RefusesOtherShapes) {
   EXPECT_THROW(sessions.create("x", parse_json(R"({"account":1})").as_object()), Error);
   EXPECT_THROW(sessions.create("x", parse_json(R"({"project":""})").as_object()), Error);
   EXPECT_THROW(sessions.create("x", parse_json(R"({"bindings":[]})").as_object()), Error);
+  EXPECT_THROW(sessions.create("x", parse_json(R"({"bindings":{"AI":7}})").as_object()), Error);
+}
+
+TEST_F(SessionsTest, BindingsAreAddedAndReplacedByName) {
+  sessions.create("a", parse_json(R"({"bindings":{"AI":{"type":"ai"}}})").as_object());
+  const auto before = sessions.find("a");
+  EXPECT_TRUE(sessions.bind("a", parse_json(R"({"DOCS":{"type":"vectorize","index":"old"}})")));
+  EXPECT_TRUE(sessions.bind("a", parse_json(R"({"DOCS":{"type":"vectorize","index":"docs"}})")));
+  EXPECT_EQ(json::serialize(sessions.find("a")->bindings),
+            R"({"AI":{"type":"ai"},"DOCS":{"type":"vectorize","index":"docs"}})");
+  EXPECT_EQ(before->bindings.size(), 1u) << "a call that runs keeps its own";
+  EXPECT_EQ(sessions.find("a")->order, before->order);
+  EXPECT_FALSE(sessions.bind("b", parse_json(R"({"DOCS":{}})"))) << "not known";
+  EXPECT_THROW(sessions.bind("a", parse_json("[]")), Error);
+  EXPECT_THROW(sessions.bind("a", parse_json(R"({"DOCS":"docs"})")), Error);
+  json::object many;
+  for (std::size_t i = 0; i < Sessions::kMaxBindings; ++i) many.emplace(std::to_string(i), json::object{});
+  EXPECT_THROW(sessions.bind("a", many), Error);
+  EXPECT_EQ(sessions.find("a")->bindings.size(), 2u);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kMaxNoteBytes = 1024;
 constexpr std::size_t kMaxModelId = 256;
 constexpr std::size_t kMaxAccount = 256;
-constexpr std::string_view kSeededTask = "Text Generation";  ///< inputs of other tasks have no seed
+constexpr std::string_view kGenerates = "Text Generation";  ///< inputs of other tasks have no seed and no stream
 
 std::string joined(const std::vector<std::string>& notes) {
   std::string out;
@@ -66,6 +66,17 @@ class Sink final : public tasks::RunSink {
     }
   }
 
+  void encoded(const tasks::EncodingResult& result) override {
+    if (cuts()) {
+      cut();
+      return cancelled(result);
+    }
+    reply_->set_tokens(result.usage.prompt_tokens, 0);
+    count("ok", result);
+    tell("ok", nullptr, result);
+    reply_->json(200, call_.format->encoded(info_, result));
+  }
+
   void failed(const Error& error) override {
     if (cut_) return cancelled({});
     if (error.code() == ErrorCode::no_such_model) log_nearest();
@@ -80,7 +91,7 @@ class Sink final : public tasks::RunSink {
     }
   }
 
-  void cancelled(const tasks::TextResult& partial) override {
+  void cancelled(const tasks::RunResult& partial) override {
     reply_->set_tokens(partial.usage.prompt_tokens, partial.usage.completion_tokens);
     count("cancelled", partial);
     reply_->close_log();
@@ -102,7 +113,7 @@ class Sink final : public tasks::RunSink {
     if (!first.empty()) reply_->write(std::move(first));
   }
 
-  void count(std::string_view outcome, const tasks::TextResult& result) {
+  void count(std::string_view outcome, const tasks::RunResult& result) {
     context_->metrics.run_ended(info_.model.empty() ? "unknown" : info_.model, outcome, result);
   }
 
@@ -113,7 +124,7 @@ class Sink final : public tasks::RunSink {
   }
 
   /// docs/protocol-internal.md: what glia-dev prints a line from.
-  void tell(std::string_view status, const Error* error, const tasks::TextResult& result) {
+  void tell(std::string_view status, const Error* error, const tasks::RunResult& result) {
     if (!call_.session) return;
     const double rest_ms = result.total_ms - result.first_token_ms;
     const bool rate = result.usage.completion_tokens > 1 && rest_ms > 0;
@@ -172,7 +183,7 @@ void enrol(const Context& context, const std::shared_ptr<Reply>& reply, TextCall
   if (!call.session->rehearsal) return;
   call.request.prefix_cache = !call.session->rehearsal->seeded();
   const auto* entry = context.catalog().find(call.request.model);
-  if (entry != nullptr && entry->task == kSeededTask) {
+  if (entry != nullptr && entry->task == kGenerates) {
     call.session->rehearsal->seed(entry->id, call.request.inputs);
   }
   call.fault = call.session->rehearsal->faults().next(call.request.model, dialect_name(reply->dialect()));
@@ -185,8 +196,11 @@ std::shared_ptr<tasks::Run> start_run(Context& context, TextCall& call, std::sha
   if (call.fault->kind == FaultKind::error) {
     throw fault_error(*call.fault, context.catalog().find(call.request.model), context.clock());
   }
-  const FaultyRun faulty = call.fault->kind == FaultKind::slow ? slow_run(*call.fault, context.pacer, std::move(sink))
-                                                               : empty_run(call.request.inputs, std::move(sink));
+  const auto* entry = context.catalog().find(call.request.model);
+  const FaultyRun faulty =
+      call.fault->kind == FaultKind::slow
+          ? slow_run(*call.fault, context.pacer, std::move(sink))
+          : empty_run(entry != nullptr && entry->task == kGenerates, call.request.inputs, std::move(sink));
   return faulty.wrap(runner.run(std::move(call.request), faulty.sink));
 }
 

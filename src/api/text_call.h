@@ -1,4 +1,4 @@
-// One text generation on its way from a dialect to the Runner and back: collected or streamed, told to the session,
+// One run on its way from a dialect to the Runner and back: collected or streamed, told to the session,
 // counted, logged, cancelled when the client leaves.
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace glia::api {
 
-/// A dialect's shapes for text. One object a call; called in the order of the run.
+/// A dialect's shapes for text, and for what encoders make of texts. One object a call; called in the order of the run.
 class TextFormat {
  public:
   virtual ~TextFormat() = default;
@@ -24,6 +24,11 @@ class TextFormat {
   virtual std::string first(const tasks::RunInfo& /*info*/) { return {}; }
   virtual std::string piece(std::string_view text) = 0;
   virtual std::string last(const tasks::TextResult& result) = 0;
+  /// The JSON body of vectors, scores or labels. A dialect's route that has no shape for them refuses ids of such tasks
+  /// before they run (need_task).
+  virtual std::string encoded(const tasks::RunInfo& /*info*/, const tasks::EncodingResult& /*result*/) {
+    throw Error(ErrorCode::internal);
+  }
 };
 
 struct TextCall {

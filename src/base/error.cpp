@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <utility>
 
 namespace glia {
 namespace {
@@ -33,6 +34,13 @@ Error::Error(ErrorCode code, std::string_view detail) : code_(code), detail_(det
     message_ += ": ";
     message_ += detail;
   }
+}
+
+Error Error::worded(ErrorCode code, std::string message) {
+  Error error(code);
+  error.detail_ = message;
+  error.message_ = std::move(message);
+  return error;
 }
 
 }  // namespace glia

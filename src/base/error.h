@@ -31,6 +31,8 @@ class Error : public std::exception {
  public:
   /// The default text, then ": detail" where a detail is given. `detail` is shown to clients.
   explicit Error(ErrorCode code, std::string_view detail = {});
+  /// The whole message in the words that the service has for it, instead of the default text; it is the detail too.
+  static Error worded(ErrorCode code, std::string message);
 
   ErrorCode code() const { return code_; }
   /// The detail alone; empty when none was given.

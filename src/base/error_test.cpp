@@ -17,6 +17,14 @@ TEST(Error, CarriesCloudflaresCodeAndStatus) {
   EXPECT_EQ(error_name(ErrorCode::no_such_model), "no_such_model");
 }
 
+TEST(Error, CanBeWordedAsTheServiceDoes) {
+  const Error error = Error::worded(ErrorCode::vectorize_query_vector, "invalid query vector, expected 3 dimensions");
+  EXPECT_EQ(error.message(), "invalid query vector, expected 3 dimensions");
+  EXPECT_EQ(error.detail(), error.message());
+  EXPECT_STREQ(error.what(), error.message().c_str());
+  EXPECT_EQ(cloudflare_code(error.code()), 40006);
+}
+
 std::string refusal(std::string_view text) {
   try {
     parse_json(text);

@@ -85,8 +85,6 @@ WeightsEntry read_weights(const json::object& o) {
   WeightsEntry w;
   w.name = text(o, "name");
   w.file = text(o, "file");
-  w.sha256 = text(o, "sha256");
-  w.bytes = o.at("bytes").to_number<std::uint64_t>();
   w.package = text(o, "package") + " " + text(o, "version");
   w.licence = text(o, "licence");
   return w;

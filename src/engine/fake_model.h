@@ -107,6 +107,19 @@ struct Control {
     std::unique_lock lock(mutex);
     changed.wait(lock, [&] { return steps >= n; });
   }
+  /// What every forward begins with.
+  void enter() {
+    std::unique_lock lock(mutex);
+    ++steps;
+    changed.notify_all();
+    changed.wait(lock, [&] { return steps_allowed != 0; });
+    if (steps_allowed > 0) --steps_allowed;
+    const auto pause = step_time;
+    if (std::exchange(throws, false)) throw Error(ErrorCode::internal, "the device broke");
+    lock.unlock();
+    if (clock != nullptr) clock->advance_ms(1);
+    if (pause.count() > 0) std::this_thread::sleep_for(pause);
+  }
 };
 
 class Model final : public models::LanguageModel {
@@ -125,7 +138,7 @@ class Model final : public models::LanguageModel {
 
   void forward(const models::Batch& batch, kernels::KvCache& cache, std::span<float> logits) override {
     if (control_->on_forward) control_->on_forward(true);
-    enter();
+    control_->enter();
     const auto rows = static_cast<std::int32_t>(batch.tokens.size());
     control_->most_rows = std::max(control_->most_rows.load(), rows);
     auto& tokens = static_cast<Cache&>(cache).tokens;
@@ -149,19 +162,6 @@ class Model final : public models::LanguageModel {
   }
 
  private:
-  void enter() {
-    std::unique_lock lock(control_->mutex);
-    ++control_->steps;
-    control_->changed.notify_all();
-    control_->changed.wait(lock, [&] { return control_->steps_allowed != 0; });
-    if (control_->steps_allowed > 0) --control_->steps_allowed;
-    const auto pause = control_->step_time;
-    if (std::exchange(control_->throws, false)) throw Error(ErrorCode::internal, "the device broke");
-    lock.unlock();
-    if (control_->clock != nullptr) control_->clock->advance_ms(1);
-    if (pause.count() > 0) std::this_thread::sleep_for(pause);
-  }
-
   std::shared_ptr<Control> control_;
   models::LanguageModelInfo info_;
 };
@@ -174,6 +174,7 @@ class Loader final : public ModelLoader {
     std::size_t bytes = 1000;      ///< estimate, and what is loaded
     std::size_t loaded_bytes = 0;  ///< if not 0: what is loaded instead
     bool broken = false;
+    bool encodes = false;  ///< fake_encoder.h's model, which make_encoder makes
   };
 
   std::optional<FileStamp> stamp(const std::filesystem::path& path) override {
@@ -202,7 +203,12 @@ class Loader final : public ModelLoader {
     if (file.broken) throw Error(ErrorCode::model_unavailable, "broken file");
     LoadedModel loaded;
     loaded.name = path.stem().string();
-    loaded.model = std::make_unique<Model>(control, context, file.loaded_bytes != 0 ? file.loaded_bytes : file.bytes);
+    const std::size_t bytes = file.loaded_bytes != 0 ? file.loaded_bytes : file.bytes;
+    if (file.encodes) {
+      loaded.encoder = make_encoder(control, context, bytes);
+      return loaded;
+    }
+    loaded.model = std::make_unique<Model>(control, context, bytes);
     loaded.end_tokens = {kEnd};
     loaded.make_decoder = [] { return std::make_unique<Decoder>(); };
     return loaded;
@@ -217,6 +223,8 @@ class Loader final : public ModelLoader {
   std::size_t text_bytes = 0;     ///< of every estimate
   std::size_t loading_bytes = 0;  ///< likewise
   std::shared_ptr<Control> control = std::make_shared<Control>();
+  std::function<std::unique_ptr<models::EncoderModel>(std::shared_ptr<Control>, std::int32_t, std::size_t)>
+      make_encoder;
 };
 
 /// Collects one generation and checks the contract of GenerationSink.

@@ -39,6 +39,7 @@ inline Histogram make_load_histogram() {
 
 /// A histogram of other bounds, or of none, is replaced.
 inline void add(Histogram& to, const Histogram& from) {
+  if (from.counts.empty()) return;  // of a model that was never dropped
   if (to.bounds != from.bounds) to = Histogram{from.bounds, std::vector<std::uint64_t>(from.counts.size(), 0), 0, 0};
   for (std::size_t i = 0; i < from.counts.size(); ++i) to.counts[i] += from.counts[i];
   to.sum += from.sum;

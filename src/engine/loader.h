@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/packed_cache.h"
 #include "kernels/device.h"
+#include "models/encoder_model.h"
 #include "models/language_model.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -26,15 +28,17 @@ class PieceDecoder {
   virtual std::string finish() = 0;
 };
 
-/// One model in memory. Members die in reverse order: the device outlives what lies on it.
+/// One model in memory: either generates or encodes. Members die in reverse order: the device outlives what lies on it.
 struct LoadedModel {
   std::string name;
-  std::unique_ptr<kernels::Device> device;  ///< its own, so that loading never waits for a running batch
-  std::unique_ptr<models::LanguageModel> model;
+  std::unique_ptr<kernels::Device> device;       ///< its own, so that loading never waits for a running batch
+  std::unique_ptr<models::LanguageModel> model;  ///< or null:
+  std::unique_ptr<models::EncoderModel> encoder;
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::unique_ptr<text::ChatTemplate> chat_template;  ///< null when the weights carry none
   std::vector<std::int32_t> end_tokens;
   std::function<std::unique_ptr<PieceDecoder>()> make_decoder;  ///< called from any thread
+  std::unique_ptr<PackedWriter> keeper;  ///< writes packed weights to disk; null when there is nothing to write
 };
 
 /// Which version of the file or folder is on disk; differs after it was replaced.
@@ -66,7 +70,7 @@ class ModelLoader {
 
 /// GGUF files and Hugging Face folders on CPU devices, each model on one of its own. Errors: as
 /// kernels::make_cpu_device.
-std::unique_ptr<ModelLoader> make_disk_loader(const kernels::CpuOptions& device);
+std::unique_ptr<ModelLoader> make_disk_loader(const kernels::CpuOptions& device, const PackedCacheOptions& cache = {});
 
 /// "SmolLM2-135M-Instruct" for …/SmolLM2-135M-Instruct.Q4_1.gguf: the file's stem without the quantisation, unless that
 /// says nothing ("model", "ggml-model") and the weights have a name of their own.

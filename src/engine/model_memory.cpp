@@ -50,8 +50,8 @@ ModelMemory plan_memory(const MemoryNeeds& needs, const EngineOptions& options) 
   out.loading = needs.loading_bytes;
   // Logits: the model's own and the engine's copy of them, which sampling changes.
   const std::size_t logits = times(static_cast<std::size_t>(std::max(model.vocab, 0)), 2 * sizeof(float));
-  out.scratch = plus(times(static_cast<std::size_t>(options.max_batch_rows), model.row_bytes),
-                     times(static_cast<std::size_t>(most_logit_rows(options)), logits));
+  const auto rows = static_cast<std::size_t>(std::max(options.max_batch_rows, model.least_rows));
+  out.scratch = plus(times(rows, model.row_bytes), times(static_cast<std::size_t>(most_logit_rows(options)), logits));
   const std::int64_t context = std::max(model.context, 1);
   const auto kv = [&](std::int64_t positions) {
     return times(paged(positions, options.page_tokens), model.kv_bytes_per_token);

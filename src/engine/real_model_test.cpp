@@ -1,14 +1,16 @@
 // The engine on the real weights and the real device: what the fake cannot show.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <fstream>
+#include <numeric>
 #include <random>
 
 #include "base/sanitized.h"
 #include "base/utf8.h"
 #include "engine/engine.h"
 #include "engine/fake_model.h"
-#include "text/smollm2.h"
+#include "text/stored_weights.h"
 
 namespace glia::engine {
 namespace {
@@ -261,6 +263,43 @@ TEST(DiskLoader, loads_a_hugging_face_folder_and_again_when_it_changed) {
   EXPECT_EQ(changed->chat_template()->render({.messages_json = R"([{"role":"user","content":"hello"}])"}), "1");
   std::filesystem::remove(folder / "tokenizer.json");
   EXPECT_THROW(engine->acquire(folder), Error);
+}
+
+/// Logits of eight positions, and what was loaded.
+std::vector<float> logits_of(LoadedModel& loaded) {
+  const std::vector<std::int32_t> tokens = {1, 504, 3575, 282, 4649, 314, 2, 9};
+  std::vector<std::int32_t> positions(tokens.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  const std::vector<std::int32_t> sequences(tokens.size(), 0);
+  const std::vector<std::int32_t> pages = {0};
+  const std::span<const std::int32_t> table = pages;
+  const auto cache = loaded.model->create_kv_cache(1, 32);
+  std::vector<float> logits(tokens.size() * static_cast<std::size_t>(loaded.model->info().vocab));
+  loaded.model->forward({tokens, {positions, sequences, {&table, 1}}, positions}, *cache, logits);
+  return logits;
+}
+
+TEST(DiskLoader, mapped_weights_give_the_same_logits_to_the_bit) {
+  const Folder place;
+  const PackedCacheOptions cache = {.folder = place.path() / "packed"};
+  for (const auto math : {kernels::MathMode::fast, kernels::MathMode::exact}) {
+    const auto loader = make_disk_loader({.threads = 2, .math = math}, cache);
+    const auto needs = loader->estimate(text::smollm2_path());
+    auto plain = make_disk_loader({.threads = 2, .math = math})->load(text::smollm2_path());
+    EXPECT_EQ(plain.keeper, nullptr);
+    auto packed = loader->load(text::smollm2_path());
+    ASSERT_NE(packed.keeper, nullptr) << "nothing was there yet";
+    packed.keeper->wait();
+    auto mapped = loader->load(text::smollm2_path());
+    EXPECT_EQ(mapped.keeper, nullptr) << "nothing had to be packed";
+    const auto expected = logits_of(plain);
+    for (LoadedModel* loaded : {&packed, &mapped}) {
+      EXPECT_EQ(loaded->model->info().weight_bytes, plain.model->info().weight_bytes);
+      EXPECT_LE(loaded->model->info().weight_bytes, needs.model.weight_bytes + needs.model.weight_bytes / 100);
+      const auto logits = logits_of(*loaded);
+      ASSERT_EQ(std::memcmp(logits.data(), expected.data(), expected.size() * sizeof(float)), 0);
+    }
+  }
 }
 
 TEST(DiskLoader, a_stamp_is_of_every_part_of_a_split_file) {

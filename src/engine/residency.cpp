@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "engine/figures.h"
 #include "engine/model_memory.h"
+#include "engine/served_encoder.h"
+#include "engine/served_model.h"
 
 namespace glia::engine {
 namespace {
@@ -52,10 +54,16 @@ std::filesystem::path key_of(const std::filesystem::path& path) {
 }
 
 // What is loaded and parsed leaves holes in the heap; the system gets them back.
-void forget(std::vector<std::shared_ptr<ServedModel>>& models) {
+void forget(std::vector<std::shared_ptr<Resident>>& models) {
   if (models.empty()) return;
   models.clear();
   malloc_trim(0);
+}
+
+std::shared_ptr<Resident> serve(LoadedModel loaded, const std::filesystem::path& path, const EngineOptions& options,
+                                const Clock& clock, const std::shared_ptr<StepThread>& thread) {
+  if (loaded.encoder) return std::make_shared<ServedEncoder>(std::move(loaded), path, options, clock, thread);
+  return std::make_shared<ServedModel>(std::move(loaded), path, options, clock, thread);
 }
 
 }  // namespace
@@ -90,8 +98,29 @@ void Residency::touch(Entry& entry, const AcquireOptions& options) {
 }
 
 std::shared_ptr<ChatModel> Residency::acquire(const std::filesystem::path& path, const AcquireOptions& options) {
+  auto model = std::dynamic_pointer_cast<ChatModel>(acquire_any(path, options));
+  if (!model) throw Error(ErrorCode::model_unavailable, "the model encodes texts and generates none");
+  return model;
+}
+
+std::shared_ptr<TextEncoder> Residency::acquire_encoder(const std::filesystem::path& path,
+                                                        const AcquireOptions& options) {
+  auto model = std::dynamic_pointer_cast<TextEncoder>(acquire_any(path, options));
+  if (!model) throw Error(ErrorCode::model_unavailable, "the model generates texts and does not encode them");
+  return model;
+}
+
+std::shared_ptr<ChatModel> Residency::find(const std::filesystem::path& path) {
+  return std::dynamic_pointer_cast<ChatModel>(find_any(path));
+}
+
+std::shared_ptr<TextEncoder> Residency::find_encoder(const std::filesystem::path& path) {
+  return std::dynamic_pointer_cast<TextEncoder>(find_any(path));
+}
+
+std::shared_ptr<Resident> Residency::acquire_any(const std::filesystem::path& path, const AcquireOptions& options) {
   const std::filesystem::path key = key_of(path);
-  std::vector<std::shared_ptr<ServedModel>> gone;  // dies after the lock
+  std::vector<std::shared_ptr<Resident>> gone;  // dies after the lock
   std::unique_lock lock(mutex_);
   while (true) {
     const std::optional<FileStamp> stamp = loader_->stamp(key);
@@ -126,7 +155,7 @@ std::shared_ptr<ChatModel> Residency::acquire(const std::filesystem::path& path,
   }
 }
 
-std::shared_ptr<ChatModel> Residency::find(const std::filesystem::path& path) {
+std::shared_ptr<Resident> Residency::find_any(const std::filesystem::path& path) {
   const std::filesystem::path key = key_of(path);
   const std::lock_guard lock(mutex_);
   const auto entry = lookup(key);
@@ -136,7 +165,7 @@ std::shared_ptr<ChatModel> Residency::find(const std::filesystem::path& path) {
 }
 
 Stopped Residency::stop(const std::filesystem::path& path) {
-  std::vector<std::shared_ptr<ServedModel>> gone;
+  std::vector<std::shared_ptr<Resident>> gone;
   {
     const std::lock_guard lock(mutex_);
     const auto entry = lookup(key_of(path));
@@ -152,9 +181,9 @@ Stopped Residency::stop(const std::filesystem::path& path) {
 }
 
 // Loads without the lock; what comes of it is in the entry afterwards.
-std::shared_ptr<ServedModel> Residency::load(Entry& entry, std::unique_lock<std::mutex>& lock) {
+std::shared_ptr<Resident> Residency::load(Entry& entry, std::unique_lock<std::mutex>& lock) {
   entry.loading = true;
-  std::shared_ptr<ServedModel> model;
+  std::shared_ptr<Resident> model;
   std::optional<Error> error;
   lock.unlock();
   const std::int64_t start = clock_.steady_ns();
@@ -189,7 +218,7 @@ std::shared_ptr<ServedModel> Residency::load(Entry& entry, std::unique_lock<std:
   return model;
 }
 
-std::shared_ptr<ServedModel> Residency::load_unlocked(Entry& entry) {
+std::shared_ptr<Resident> Residency::load_unlocked(Entry& entry) {
   if (!entry.needs) entry.needs = loader_->estimate(entry.path);  // the loading thread's own
   const ModelMemory memory = plan_memory(*entry.needs, options_);
   MemoryBudget::Reservation reservation = reserve(memory.least());
@@ -200,11 +229,11 @@ std::shared_ptr<ServedModel> Residency::load_unlocked(Entry& entry) {
   }
   EngineOptions options = options_;
   options.kv_bytes = memory.kv(reservation.bytes());
-  auto model = std::make_shared<ServedModel>(loader_->load(entry.path), entry.path, options, clock_, thread_);
+  const auto model = serve(loader_->load(entry.path), entry.path, options, clock_, thread_);
   const std::size_t scratch = memory.text + memory.scratch;
   const std::size_t bytes = model->bytes() + scratch;
   while (!reservation.resize(bytes)) {  // more than the estimate
-    std::vector<std::shared_ptr<ServedModel>> gone;
+    std::vector<std::shared_ptr<Resident>> gone;
     {
       const std::lock_guard lock(mutex_);
       auto oldest = take_oldest_idle();
@@ -220,7 +249,7 @@ std::shared_ptr<ServedModel> Residency::load_unlocked(Entry& entry) {
 MemoryBudget::Reservation Residency::reserve(std::size_t bytes) {
   if (bytes > budget_->limit()) throw too_large(bytes, budget_->limit(), "about ");
   const std::int64_t deadline_ns = clock_.steady_ns() + options_.memory_wait_ms * 1'000'000;
-  std::vector<std::shared_ptr<ServedModel>> gone;
+  std::vector<std::shared_ptr<Resident>> gone;
   std::unique_lock lock(mutex_);
   while (true) {
     if (auto reservation = budget_->reserve(bytes)) return std::move(*reservation);
@@ -243,7 +272,7 @@ MemoryBudget::Reservation Residency::reserve(std::size_t bytes) {
 }
 
 // Under the lock, with which alone an idle model could become busy.
-std::shared_ptr<ServedModel> Residency::take_oldest_idle() {
+std::shared_ptr<Resident> Residency::take_oldest_idle() {
   auto oldest = entries_.end();
   for (auto e = entries_.begin(); e != entries_.end(); ++e) {
     if (idle(*e) && (oldest == entries_.end() || e->last_use < oldest->last_use)) oldest = e;
@@ -251,7 +280,7 @@ std::shared_ptr<ServedModel> Residency::take_oldest_idle() {
   return oldest == entries_.end() ? nullptr : take_out(*oldest, &LoadFigures::evicted, "another needs its memory");
 }
 
-std::shared_ptr<ServedModel> Residency::take_out(Entry& entry, Count why, std::string_view reason) {
+std::shared_ptr<Resident> Residency::take_out(Entry& entry, Count why, std::string_view reason) {
   log::info("model dropped", {{"model", entry.model->name()}, {"reason", std::string(reason)}});
   ++(entry.loads.*why);
   const ModelStatus last = entry.model->status();
@@ -266,7 +295,7 @@ std::int64_t Residency::idle_since_ns(const Entry& entry) const {
 }
 
 void Residency::tend() {
-  std::vector<std::shared_ptr<ServedModel>> gone;
+  std::vector<std::shared_ptr<Resident>> gone;
   {
     const std::lock_guard lock(mutex_);
     const std::int64_t now = clock_.steady_ns();

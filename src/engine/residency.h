@@ -27,7 +27,7 @@
 #include "engine/engine.h"
 #include "engine/loader.h"
 #include "engine/memory_budget.h"
-#include "engine/served_model.h"
+#include "engine/resident.h"
 #include "engine/step_thread.h"
 
 namespace glia::engine {
@@ -39,6 +39,9 @@ class Residency final : public Engine {
 
   std::shared_ptr<ChatModel> acquire(const std::filesystem::path& path, const AcquireOptions& options = {}) override;
   std::shared_ptr<ChatModel> find(const std::filesystem::path& path) override;
+  std::shared_ptr<TextEncoder> acquire_encoder(const std::filesystem::path& path,
+                                               const AcquireOptions& options = {}) override;
+  std::shared_ptr<TextEncoder> find_encoder(const std::filesystem::path& path) override;
   Stopped stop(const std::filesystem::path& path) override;
   std::vector<ModelStatus> status() const override;
   EngineFigures figures() const override;
@@ -51,8 +54,8 @@ class Residency final : public Engine {
   struct Entry {
     std::filesystem::path path;
     FileStamp stamp;
-    std::optional<MemoryNeeds> needs;    // of this version of the file, once somebody asked
-    std::shared_ptr<ServedModel> model;  // null while loading and after a failure
+    std::optional<MemoryNeeds> needs;  // of this version of the file, once somebody asked
+    std::shared_ptr<Resident> model;   // null while loading and after a failure
     bool loading = false;
     bool stopping = false;
     std::size_t loading_bytes = 0;  // reserved by the load that runs
@@ -69,13 +72,15 @@ class Residency final : public Engine {
   using Entries = std::list<Entry>;  // few; iterators stay valid
   using Count = std::uint64_t LoadFigures::*;
 
+  std::shared_ptr<Resident> acquire_any(const std::filesystem::path& path, const AcquireOptions& options);
+  std::shared_ptr<Resident> find_any(const std::filesystem::path& path);
   Entries::iterator lookup(const std::filesystem::path& key);
   void touch(Entry& entry, const AcquireOptions& options);
-  std::shared_ptr<ServedModel> load(Entry& entry, std::unique_lock<std::mutex>& lock);
-  std::shared_ptr<ServedModel> load_unlocked(Entry& entry);
+  std::shared_ptr<Resident> load(Entry& entry, std::unique_lock<std::mutex>& lock);
+  std::shared_ptr<Resident> load_unlocked(Entry& entry);
   MemoryBudget::Reservation reserve(std::size_t bytes);
-  std::shared_ptr<ServedModel> take_oldest_idle();
-  std::shared_ptr<ServedModel> take_out(Entry& entry, Count why, std::string_view reason);
+  std::shared_ptr<Resident> take_oldest_idle();
+  std::shared_ptr<Resident> take_out(Entry& entry, Count why, std::string_view reason);
   void note_failure(Entry& entry, const Error& error);
   Error still_failing(const Entry& entry) const;
   bool idle(const Entry& entry) const { return entry.model && entry.model.use_count() == 1; }

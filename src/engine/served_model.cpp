@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "engine/current_error.h"
 #include "engine/figures.h"
 #include "engine/random.h"
 
@@ -14,17 +15,6 @@ namespace glia::engine {
 namespace {
 
 double ms(std::int64_t ns) { return static_cast<double>(ns) * 1e-6; }
-
-// The exception being handled, as one of ours.
-Error current_error() {
-  try {
-    throw;
-  } catch (const Error& error) {
-    return error;
-  } catch (...) {
-    return Error(ErrorCode::internal);
-  }
-}
 
 // As many pages as the memory holds, at most what max_running full contexts need.
 std::int32_t page_count(const LoadedModel& loaded, const EngineOptions& options) {
@@ -359,7 +349,7 @@ void ServedModel::count(const Plan& plan, double spent_ms) {
 void ServedModel::finish(Slot slot, FinishReason reason, std::vector<Ending>& endings) {
   const Sequence& s = at(slot);
   const GenerateResult result = s.result(reason, clock_.steady_ns());
-  endings.push_back({s.sink(), result});
+  endings.emplace_back(s.sink(), result);
   const std::lock_guard lock(thread_->mutex());
   ModelFigures& f = status_.figures;
   ++(reason == FinishReason::stop ? f.stopped : reason == FinishReason::length ? f.out_of_tokens : f.cancelled);
@@ -372,7 +362,7 @@ void ServedModel::finish(Slot slot, FinishReason reason, std::vector<Ending>& en
 }
 
 void ServedModel::fail(Slot slot, const Error& error, std::vector<Ending>& endings) {
-  endings.push_back({at(slot).sink(), error});
+  endings.emplace_back(at(slot).sink(), error);
   const std::lock_guard lock(thread_->mutex());
   ++status_.figures.failed;
   release(slot);
@@ -392,7 +382,7 @@ void ServedModel::end_all(const Error& error, std::vector<Ending>& endings) {
   for (auto* sequences : {&sequences_, &taken_, &inbox_}) {
     for (auto& sequence : *sequences) {
       if (!sequence) continue;
-      endings.push_back({sequence->sink(), error});
+      endings.emplace_back(sequence->sink(), error);
       ++status_.figures.failed;
     }
     sequences->clear();

@@ -24,7 +24,7 @@
 #include "engine/figures.h"
 #include "engine/kv_pages.h"
 #include "engine/loader.h"
-#include "engine/memory_budget.h"
+#include "engine/resident.h"
 #include "engine/sampler.h"
 #include "engine/schedule.h"
 #include "engine/sequence.h"
@@ -35,7 +35,7 @@
 namespace glia::engine {
 
 class ServedModel final : public ChatModel,
-                          public Steppable,
+                          public Resident,
                           private Admission,
                           public std::enable_shared_from_this<ServedModel> {
  public:
@@ -56,12 +56,9 @@ class ServedModel final : public ChatModel,
   void end_all(const Error& error, std::vector<Ending>& endings) override;
   bool has_inbox() const override { return !inbox_.empty(); }
 
-  ModelStatus status() const;
-  /// What it keeps in memory is charged to this as long as it lives.
-  /// `scratch_bytes`: what of it is neither weights nor KV pages.
-  void hold(MemoryBudget::Reservation reservation, std::size_t scratch_bytes);
-  /// When its last generation ended; 0: there was none.
-  std::int64_t last_active_ns() const { return last_active_ns_.load(std::memory_order_relaxed); }
+  ModelStatus status() const override;
+  void hold(MemoryBudget::Reservation reservation, std::size_t scratch_bytes) override;
+  std::int64_t last_active_ns() const override { return last_active_ns_.load(std::memory_order_relaxed); }
 
  private:
   /// How one chunk's sampling went.

@@ -14,29 +14,35 @@ namespace glia::engine {
 namespace {
 
 // What a sink throws here is its own affair: its generation is over.
-void tell(const Ending& ending) {
+void tell(Ending& ending) {
   try {
-    if (const auto* result = std::get_if<GenerateResult>(&ending.how)) {
-      ending.sink->done(*result);
-    } else {
-      ending.sink->failed(std::get<Error>(ending.how));
-    }
+    ending.tell();
   } catch (const std::exception&) {
-    log::warn("a generation's sink threw at its end");
+    log::warn("a sink threw at its end");
   } catch (...) {
-    log::warn("a generation's sink threw at its end");
+    log::warn("a sink threw at its end");
   }
 }
 
 void tell_all(std::vector<Ending>& endings) {
-  for (Ending& ending : endings) {
-    tell(ending);
-    ending.sink.reset();
-  }
+  for (Ending& ending : endings) tell(ending);
   endings.clear();
 }
 
 }  // namespace
+
+void Ending::tell() {
+  std::visit(
+      [](auto& end) {
+        const auto sink = std::exchange(end.sink, nullptr);
+        if (auto* error = std::get_if<Error>(&end.how)) {
+          sink->failed(*error);
+        } else {
+          sink->done(std::get<0>(std::move(end.how)));
+        }
+      },
+      end_);
+}
 
 StepThread::StepThread() : thread_([this] { loop(); }) {}
 

@@ -10,17 +10,32 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/text_encoder.h"
 
 namespace glia::engine {
 
-/// The end of a generation, told to its sink after the step gave everything back.
-struct Ending {
-  std::shared_ptr<GenerationSink> sink;
-  std::variant<GenerateResult, Error> how;
+/// The end of a generation or an encoding, told to its sink after the step gave everything back.
+class Ending {
+ public:
+  Ending(std::shared_ptr<GenerationSink> sink, std::variant<GenerateResult, Error> how)
+      : end_(Of<GenerationSink, GenerateResult>{std::move(sink), std::move(how)}) {}
+  Ending(std::shared_ptr<EncodeSink> sink, std::variant<EncodeResult, Error> how)
+      : end_(Of<EncodeSink, EncodeResult>{std::move(sink), std::move(how)}) {}
+  /// Throws what the sink throws.
+  void tell();
+
+ private:
+  template <typename Sink, typename Result>
+  struct Of {
+    std::shared_ptr<Sink> sink;
+    std::variant<Result, Error> how;
+  };
+  std::variant<Of<GenerationSink, GenerateResult>, Of<EncodeSink, EncodeResult>> end_;
 };
 
 /// Something the thread steps. All but has_inbox() are called on the thread without the lock.

@@ -131,6 +131,17 @@ std::optional<std::string> HfFolder::text_file(std::string_view name) const {
   return read_text(impl_->path / name, kMostTextBytes);
 }
 
+std::optional<std::string> HfFolder::text_file_of(std::string_view folder, std::string_view name) const {
+  return read_text(inside(folder, name), kMostTextBytes);
+}
+
+std::filesystem::path HfFolder::inside(std::string_view folder, std::string_view name) const {
+  for (const std::string_view part : {folder, name}) {
+    if (!is_plain_name(part)) refuse(quote_name(part) + " is not a plain name");
+  }
+  return impl_->path / folder / name;
+}
+
 std::optional<tensor::View> HfFolder::find(std::string_view name) const {
   const auto it = impl_->tensors.tensors.find(name);
   if (it == impl_->tensors.tensors.end()) return std::nullopt;

@@ -38,7 +38,7 @@ std::size_t count_colons(std::string_view text) {
 
 }  // namespace
 
-json::object parse_json_object(std::string_view text, std::string_view what) {
+json::value parse_json_file(std::string_view text, std::string_view what) {
   const std::string who(what);
   json::value value;
   try {
@@ -49,10 +49,15 @@ json::object parse_json_object(std::string_view text, std::string_view what) {
     throw Error(ErrorCode::model_unavailable,
                 who + " is not valid JSON " + (bracket == std::string::npos ? "" : e.detail().substr(bracket)));
   }
-  if (!value.is_object()) throw Error(ErrorCode::model_unavailable, who + " is not a JSON object");
   if (count_colons(text) != count_members(value)) {
     throw Error(ErrorCode::model_unavailable, who + " has a name twice in one object");
   }
+  return value;
+}
+
+json::object parse_json_object(std::string_view text, std::string_view what) {
+  json::value value = parse_json_file(text, what);
+  if (!value.is_object()) throw Error(ErrorCode::model_unavailable, std::string(what) + " is not a JSON object");
   return std::move(value.as_object());
 }
 

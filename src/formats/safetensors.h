@@ -53,6 +53,10 @@ class HfFolder final : public WeightSource {
   const std::filesystem::path& path() const;
   /// A small text file of the folder, e.g. "tokenizer.json"; nothing when it is absent. At most 64 MiB.
   std::optional<std::string> text_file(std::string_view name) const;
+  /// The same of a folder inside the folder, e.g. "1_Pooling", "config.json".
+  std::optional<std::string> text_file_of(std::string_view folder, std::string_view name) const;
+  /// Where such a file lies, whether it is there or not. Errors: unless both are plain names.
+  std::filesystem::path inside(std::string_view folder, std::string_view name) const;
   std::optional<tensor::View> find(std::string_view name) const override;
   std::vector<std::string> names() const override;
   void drop_pages() const override;

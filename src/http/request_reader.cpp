@@ -113,6 +113,9 @@ struct RequestReader::Impl {
 
   std::size_t take_body(std::string_view bytes) {
     if (!chunks) {
+      // Who has sent this much gets room for the rest: no copy of a long body while it grows.
+      constexpr std::size_t kEarnest = std::size_t{1} << 20;
+      if (request.body.size() >= kEarnest && request.body.capacity() < length) request.body.reserve(length);
       const std::size_t n = std::min<std::uint64_t>(length - request.body.size(), bytes.size());
       request.body += bytes.substr(0, n);
       if (request.body.size() == length) state = State::done;

@@ -5,6 +5,7 @@
 #include <bit>
 #include <utility>
 
+#include "base/base64.h"
 #include "base/utf8.h"
 
 namespace glia::http {
@@ -61,19 +62,6 @@ std::string sha1(std::string data) {
   }
   std::string out;
   for (const std::uint32_t word : h) append_big_endian(out, word, 4);
-  return out;
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::string_view group = bytes.substr(i, 3);
-    const std::uint64_t value = big_endian(group) << (3 - group.size()) * 8;
-    for (std::size_t digit = 0; digit < 4; digit++) {
-      out += digit <= group.size() ? kDigits[value >> (18 - digit * 6) & 63] : '=';
-    }
-  }
   return out;
 }
 

@@ -19,6 +19,8 @@ namespace glia::kernels {
 namespace {
 
 using test::Owned;
+using test::stored_error;
+using test::StoredError;
 
 /// Several sequences in one cache, pages handed out in a shuffled order.
 struct Scene {
@@ -108,36 +110,6 @@ std::string name_of(const Parameters& p) {
   return std::string(p.isa) + "_" + std::string(kTypeNames[static_cast<std::size_t>(p.kv)]);
 }
 void PrintTo(const Parameters& p, std::ostream* out) { *out << name_of(p); }
-
-/// What storing adds to the error of a score of normal vectors, and of a value.
-struct StoredError {
-  double score = 0;
-  double value = 0;
-};
-
-/// `length`: the most of |q| and |k|, so scale length^2 bounds a score; `largest`: of an element.
-/// Floats: relative to every element. int16: q and k are rounded to multiples of |q| / kMostLength, so each of the two
-/// errors is at most sqrt(dim) / 2 of those long; a value by half of largest / kMostValue16. int8: a key is off by
-/// sqrt(dim) / 2 of largest / 127. Weights of 32 positions are off by half of their largest / 8191 (32767 for int8): at
-/// most 16 / 8191 of their sum.
-StoredError stored_error(KvType kv, double dim, double scale, double length, double largest) {
-  const double score = scale * length * length;
-  const double query = std::sqrt(dim) / 2 / static_cast<double>(kMostLength);
-  switch (kv) {
-    case KvType::f32:
-      return {};
-    case KvType::f16:
-      return {score * 0x1p-11, 0x1p-11 * largest};
-    case KvType::bf16:
-      return {score * 0x1p-8, 0x1p-8 * largest};
-    case KvType::int16:
-      return {2 * score * query, largest / 2 / kMostValue16 + largest * 16 / 8191};
-    case KvType::int8:
-      return {score * query + scale * length * std::sqrt(dim) * largest / 2 / kMostKey8,
-              largest / 2 / kMostValue8 + largest * 16 / 32767};
-  }
-  return {};
-}
 
 class Attention : public testing::TestWithParam<Parameters> {};
 

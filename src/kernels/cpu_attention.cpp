@@ -8,9 +8,6 @@
 namespace glia::kernels {
 namespace {
 
-/// Query-position-element products below which waking other threads costs more than it saves.
-constexpr std::int64_t kInlineAttention = 65536;
-
 /// Parts that a call is cut into where its tiles alone would leave threads idle.
 constexpr std::int64_t kPartsPerThread = 4;
 

@@ -30,6 +30,7 @@ CpuDevice::CpuDevice(const Isa& isa, const CpuOptions& options)
       kernels_(*isa.table),
       math_(options.math),
       kv_type_(options.math == MathMode::exact ? KvType::f32 : options.kv),
+      int8_(options.activations == Activations::int8),
       pool_(options.threads) {
   row_scratch_.resize(static_cast<std::size_t>(pool_.size()));
   attention_scratch_.resize(static_cast<std::size_t>(pool_.size()));
@@ -48,7 +49,7 @@ void CpuDevice::download(std::span<float> host, const float* device) {
 }
 
 std::unique_ptr<Matrix> CpuDevice::load_matrix(std::span<const tensor::View> parts) {
-  return CpuMatrix::pack(parts, pool_);
+  return CpuMatrix::pack(parts, pool_, store_);
 }
 
 std::unique_ptr<KvCache> CpuDevice::create_kv_cache(const KvShape& shape) {

@@ -26,6 +26,7 @@ class CpuDevice final : public Device {
   void upload(float* device, std::span<const float> host) override;
   void download(std::span<float> host, const float* device) override;
   std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts) override;
+  void use_store(PackedStore* store) override { store_ = store; }
   std::unique_ptr<KvCache> create_kv_cache(const KvShape& shape) override;
 
   void embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) override;
@@ -45,6 +46,13 @@ class CpuDevice final : public Device {
   void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer, const AttentionOptions& options,
                  const Rows& rows) override;
 
+  std::unique_ptr<Table> load_table(const tensor::View& view) override;
+  void lookup(Tensor out, std::span<const Lookup> lookups) override;
+  void text_attention(Tensor out, Tensor q, Tensor k, Tensor v, std::span<const std::int32_t> lengths,
+                      const TextAttention& options) override;
+  void pool(Tensor out, Tensor x, std::span<const std::int32_t> lengths, Pooling pooling) override;
+  void normalise(Tensor x) override;
+
  private:
   /// Queries [first_query, first_query + queries) of the rows of one sequence from first_row on, counted row by row and
   /// within a row over the heads that share kv_head.
@@ -55,6 +63,15 @@ class CpuDevice final : public Device {
     std::int32_t kv_head;
     std::int32_t begin = 0, end = 0;  ///< positions of a part of a tile, in whole chunks; 0, 0: all
     std::int64_t partial = 0;         ///< of a part: floats before its results
+  };
+  /// Queries [first_query, first_query + queries) of a text, counted as above, that read one kv head.
+  struct TextTile {
+    std::int64_t first_row;
+    std::int64_t first_page;
+    std::int32_t length;
+    std::int32_t first_query;
+    std::int32_t queries;
+    std::int32_t kv_head;
   };
   struct Product;
   struct Piece;
@@ -78,6 +95,7 @@ class CpuDevice final : public Device {
   PieceShape shape_of(const Product& product) const;
   /// Room for that many rows of activations as `product` reads them.
   void reserve_panels(const Product& product, std::int64_t rows);
+  std::int64_t quant_bytes() const { return int8_ ? 1 : kQuantBytes; }
   /// x * factor * weight (x where weight is null) as row r of the panels.
   void pack_row(const Product& product, std::int64_t r, const float* x, float factor, const float* weight, int worker);
   void multiply(const Product& product, const Piece& piece) const;
@@ -91,21 +109,33 @@ class CpuDevice final : public Device {
   AttentionTask task_of(const AttentionTile& tile, int worker, Tensor out, Tensor q, const CpuKvCache& cache,
                         std::int32_t layer, const AttentionOptions& options, const Rows& rows) const;
   AttentionKernel attention_kernel(KvType type) const;
+  /// Puts the texts' keys and values into text_kv_ and fills text_tiles_. Returns the work, in elements of products.
+  std::int64_t cut_texts(Tensor k, Tensor v, std::span<const std::int32_t> lengths, const TextAttention& options,
+                         std::int32_t group);
+  void attend_text(const TextTile& tile, int worker, Tensor out, Tensor q, const TextAttention& options) const;
   const float* angles(const Rope& rope, std::span<const std::int32_t> positions);
 
   /// Elements below which waking other threads costs more than it saves.
   static constexpr std::int64_t kInlineWork = 8192;
+  /// The same of attention, in products of a query's and a key's elements.
+  static constexpr std::int64_t kInlineAttention = 65536;
 
   const Isa& isa_;
   const KernelTable& kernels_;
   MathMode math_;
   KvType kv_type_;
+  bool int8_;  ///< activations
   ThreadPool pool_;
+  PackedStore* store_ = nullptr;
   PageBuffer x_quants_, x_scales_, x_floats_;  ///< activation panels
   std::vector<PageBuffer> row_scratch_;        ///< one row of floats per worker
   std::vector<PageBuffer> attention_scratch_;  ///< per worker
   std::vector<AttentionTile> tiles_, parts_;
   PageBuffer partials_;
+  std::unique_ptr<CpuKvCache> text_kv_;  ///< keys and values of one layer's texts; grows, is kept
+  std::vector<std::int32_t> text_rows_;  ///< page and slot of every row
+  std::vector<std::int32_t> text_pages_;
+  std::vector<TextTile> text_tiles_;
   Routes routes_;
   std::vector<Piece> expert_pieces_;
   PageBuffer expert_hidden_, expert_out_;  ///< a row per slot: between the two products, and behind them

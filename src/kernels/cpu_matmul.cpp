@@ -26,7 +26,7 @@ CpuDevice::Product CpuDevice::product_of(Tensor out, const CpuMatrix& w, bool ac
 
 CpuDevice::PieceShape CpuDevice::shape_of(const Product& product) const {
   const std::int64_t cols = product.w.cols();
-  const std::int64_t panel_bytes = cols * kPanelRows * (product.floats ? 4 : kQuantBytes) + cols / kBlockCols * 128;
+  const std::int64_t panel_bytes = cols * kPanelRows * (product.floats ? 4 : quant_bytes()) + cols / kBlockCols * 128;
   const std::int64_t block_rows = std::max<std::int64_t>(1, kPanelBytes / panel_bytes) * kPanelRows;
   const std::int64_t blocks = (product.out.rows + block_rows - 1) / block_rows;
   const auto group_bytes = static_cast<std::int64_t>(product.w.bytes()) / product.w.groups();
@@ -65,7 +65,7 @@ void CpuDevice::reserve_panels(const Product& product, std::int64_t rows) {
   const std::int64_t cols = product.w.cols();
   const auto elements = static_cast<std::size_t>((rows + kPanelRows - 1) / kPanelRows * kPanelRows * cols);
   if (product.quantised) {
-    x_quants_.reserve(elements * kQuantBytes);
+    x_quants_.reserve(elements * static_cast<std::size_t>(quant_bytes()));
     x_scales_.reserve(elements / (kBlockCols * kPanelRows) * sizeof(BlockScales));
   }
   if (product.floats) {
@@ -80,9 +80,10 @@ void CpuDevice::pack_row(const Product& product, std::int64_t r, const float* x,
   const std::int64_t panel = r / kPanelRows;
   const std::int64_t lane = r % kPanelRows;
   if (product.quantised) {
-    kernels_.quantize_row(x_quants_.as<std::int8_t>() + panel * cols * kPanelRows * kQuantBytes,
-                          x_scales_.as<BlockScales>() + panel * (cols / kBlockCols), static_cast<int>(lane), x, cols,
-                          factor, weight);
+    const auto quantize = int8_ ? kernels_.quantize_row_int8 : kernels_.quantize_row;
+    quantize(x_quants_.as<std::int8_t>() + panel * cols * kPanelRows * quant_bytes(),
+             x_scales_.as<BlockScales>() + panel * (cols / kBlockCols), static_cast<int>(lane), x, cols, factor,
+             weight);
   }
   if (product.floats) {
     auto* scaled = row_scratch_[static_cast<std::size_t>(worker)].as<float>();
@@ -111,7 +112,8 @@ void CpuDevice::multiply(const Product& product, const Piece& piece) const {
     const std::int64_t begin = std::max<std::int64_t>(0, piece.first_group - part.first_group);
     const std::int64_t end = std::min(part.groups, piece.last_group - part.first_group);
     const auto type = static_cast<std::size_t>(part.type);
-    const MatmulKernel fast = math_ == MathMode::fast ? kernels_.matmul_fast[type] : nullptr;
+    const MatmulKernel* const integers = int8_ ? kernels_.matmul_int8 : kernels_.matmul_fast;
+    const MatmulKernel fast = math_ == MathMode::fast ? integers[type] : nullptr;
     const MatmulKernel kernel = fast != nullptr ? fast : kernels_.matmul_exact[type];
     const std::int64_t step = fast != nullptr ? end - begin : 1;
     task.group_bytes = static_cast<std::int64_t>(part.group_bytes);

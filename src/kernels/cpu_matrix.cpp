@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -336,40 +337,51 @@ std::uint64_t checked_rows(const tensor::View& view, std::uint64_t cols) {
 
 }  // namespace
 
-std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, ThreadPool& pool) {
+void CpuMatrix::lay_out(std::span<const tensor::View> views) {
   if (views.empty()) refuse("a weight matrix has no parts");
-  auto matrix = std::make_unique<CpuMatrix>();
-  std::size_t bytes = 0;
-  matrix->cols_ = static_cast<std::int64_t>(views[0].cols());
+  cols_ = static_cast<std::int64_t>(views[0].cols());
   for (const tensor::View& view : views) {
     Part part;
     part.type = view.dtype;
     part.rows = static_cast<std::int64_t>(checked_rows(view, views[0].cols()));
-    part.first_row = matrix->rows_;
-    part.first_group = matrix->groups_;
+    part.first_row = rows_;
+    part.first_group = groups_;
     part.groups = (part.rows + kGroupRows - 1) / kGroupRows;
     if (!with_packer(part.type, [&](auto packer) {
-          packer.lay_out(part, matrix->cols_);
-          (packer.kIntegers ? matrix->has_quantised_ : matrix->has_float_) = true;
+          packer.lay_out(part, cols_);
+          (packer.kIntegers ? has_quantised_ : has_float_) = true;
         })) {
       refuse("weights of type " + std::string(tensor::info(part.type).name) + " cannot be multiplied");
     }
-    const std::size_t part_bytes = part.group_bytes * static_cast<std::size_t>(part.groups);
-    if (part_bytes > SIZE_MAX / 2 - bytes) refuse("stacked weights are too large");
-    bytes += part_bytes;
-    matrix->rows_ += part.rows;
-    matrix->groups_ += part.groups;
-    matrix->parts_.push_back(part);
+    if (part.bytes() > SIZE_MAX / 2 - bytes_) refuse("stacked weights are too large");
+    bytes_ += part.bytes();
+    rows_ += part.rows;
+    groups_ += part.groups;
+    parts_.push_back(part);
   }
-  matrix->data_ = PageBuffer(bytes);
-  std::uint8_t* next = matrix->data_.data();
-  for (Part& part : matrix->parts_) {
-    part.data = next;
-    next += part.group_bytes * static_cast<std::size_t>(part.groups);
+  bytes_ = PageBuffer::whole_pages(bytes_);
+}
+
+/// What a stack's packed form depends on beside its values, by FNV-1a.
+std::uint64_t CpuMatrix::store_key() const {
+  std::uint64_t key = 0xCBF29CE484222325U;
+  const auto mix = [&](std::uint64_t value) {
+    for (unsigned shift = 0; shift < 64; shift += 8) key = (key ^ ((value >> shift) & 0xFFU)) * 0x100000001B3U;
+  };
+  mix(static_cast<std::uint64_t>(cols_));
+  for (const Part& part : parts_) {
+    mix(static_cast<std::uint64_t>(part.type));
+    mix(static_cast<std::uint64_t>(part.rows));
   }
+  return key;
+}
+
+void CpuMatrix::pack_rows(std::span<const tensor::View> views, ThreadPool& pool) {
   std::atomic<bool> good = true;
+  std::uint8_t* next = packed_.data();
   for (std::size_t i = 0; i < views.size(); i++) {
-    const Part& part = matrix->parts_[i];
+    const Part& part = parts_[i];
+    std::uint8_t* const groups = std::exchange(next, next + part.bytes());
     const auto row_bytes = static_cast<std::size_t>(tensor::row_bytes(part.type, views[0].cols()));
     with_packer(part.type, [&](auto packer) {
       pool.for_each(static_cast<std::uint32_t>(part.groups), [&](std::uint32_t g, int) {
@@ -380,12 +392,26 @@ std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, 
             tensor::read_rows(views[i], static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(rows), scratch);
         for (int r = 0; r < rows; r++) {
           const std::byte* row = bytes.data() + static_cast<std::size_t>(r) * row_bytes;
-          if (!packer.pack_row(row, matrix->cols_, part.group(g), part.scale_offset, r)) good = false;
+          if (!packer.pack_row(row, cols_, groups + g * part.group_bytes, part.scale_offset, r)) good = false;
         }
       });
     });
   }
   if (!good) refuse("a weight is not a number");
+}
+
+std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, ThreadPool& pool, PackedStore* store) {
+  auto matrix = std::make_unique<CpuMatrix>();
+  matrix->lay_out(views);
+  const std::uint64_t key = store != nullptr ? matrix->store_key() : 0;
+  if (store != nullptr) matrix->found_ = store->find(key, matrix->bytes_, pool);
+  if (!matrix->found_) {
+    matrix->packed_ = PageBuffer(matrix->bytes_);
+    matrix->pack_rows(views, pool);
+    if (store != nullptr) store->keep(key, {matrix->packed_.data(), matrix->bytes_});
+  }
+  const std::uint8_t* next = matrix->found_ ? matrix->found_.get() : matrix->packed_.data();
+  for (Part& part : matrix->parts_) part.data = std::exchange(next, next + part.bytes());
   return matrix;
 }
 

@@ -3,8 +3,9 @@
 // instruction set; reference_device.cpp implements it in plain float64 loops and is what tests compare against.
 //
 // Numbers: activations are float32. MathMode::exact multiplies float32 activations with exactly dequantised weights;
-// MathMode::fast rounds activations to 16-bit integers with one scale per 256 columns and sums their products with
-// quantised weights exactly; float weights, FP8 among them, it multiplies as exact mode does.
+// MathMode::fast rounds activations to 16-bit integers with one scale per 256 columns (Activations::int8: to 8 bits
+// with one per 32 columns) and sums their products with quantised weights exactly; float weights, FP8 among them, it
+// multiplies as exact mode does.
 // Batch invariance: the bits of an output row depend only on that row's inputs, never on how many rows are in the call,
 // how they are split over threads, or what the other rows hold.
 // Errors: sizes that do not fit are programmer errors (assert); load_matrix throws glia::Error for unusable weights.
@@ -24,7 +25,12 @@
 
 namespace glia::kernels {
 
+class PackedStore;
+
 enum class MathMode { exact, fast };
+/// What fast mode rounds the activations of a product with quantised weights to. int8, as llama.cpp rounds, multiplies
+/// up to twice as fast; small models then take another token now and then (docs/settings.md has figures).
+enum class Activations { int16, int8 };
 
 /// Owned device memory. Freed with the object.
 class Allocation {
@@ -106,10 +112,10 @@ struct Norm {
   float eps = 0;
 };
 
-/// silu: x sigmoid(x). gelu_tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. gelu: x (1 + erf(x / sqrt 2)) / 2.
-/// clamped_swiglu (gpt-oss): y sigmoid(1.702 y), y = min(x, 7), and times clamp(up, -7, 7) + 1 where the others
-/// multiply by up.
-enum class Gate { silu, gelu_tanh, gelu, clamped_swiglu };
+/// relu: max(x, 0). silu: x sigmoid(x). gelu_tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. gelu: x (1 +
+/// erf(x / sqrt 2)) / 2. clamped_swiglu (gpt-oss): y sigmoid(1.702 y), y = min(x, 7), and times clamp(up, -7, 7) + 1
+/// where the others multiply by up.
+enum class Gate { silu, gelu_tanh, gelu, clamped_swiglu, relu };
 
 struct AttentionOptions {
   float scale = 1;               ///< of q k^T
@@ -124,6 +130,31 @@ struct AttentionOptions {
 };
 
 enum class RouterScore { softmax, sigmoid };
+
+/// Rows to look up by number, each as the file has it. Unlike a Matrix it is no operand of a product.
+class Table {
+ public:
+  virtual ~Table() = default;
+  virtual std::int64_t rows() const = 0;
+  virtual std::int64_t cols() const = 0;
+  virtual std::size_t bytes() const = 0;  ///< resident
+};
+
+struct Lookup {
+  const Table* table = nullptr;
+  std::span<const std::int32_t> ids;  ///< [n], rows of the table
+};
+
+/// Of rows that see their whole text, not only what stands before them.
+struct TextAttention {
+  std::int32_t kv_heads = 0;  ///< head h reads kv head h / (heads / kv_heads)
+  std::int32_t head_dim = 0;
+  float scale = 1;          ///< of q k^T
+  std::int32_t window = 0;  ///< a row at position p sees (p - window, p + window) of its text; 0: all of it
+};
+
+/// What becomes of a text's rows: the first (BERT's [CLS]), the last, their mean, or the largest of each column.
+enum class Pooling { first, last, mean, max };
 
 /// Feed-forward blocks of which a router chooses a few per row:
 ///   out = sum over the chosen e of w_e (W_down,e (gate(W_gate,e x) * W_up,e x + b) + b'),
@@ -156,7 +187,11 @@ class Device {
 
   /// Packs `parts` ([rows_i, cols] each, same cols) stacked by rows. The views may be dropped afterwards.
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts) = 0;
+  /// load_matrix asks `store` first from now on; null: none. It must live until another is set.
+  virtual void use_store(PackedStore* /*store*/) {}
   virtual std::unique_ptr<KvCache> create_kv_cache(const KvShape& shape) = 0;
+  /// [rows, cols] of any type but integers, which is kept. The view may be dropped afterwards.
+  virtual std::unique_ptr<Table> load_table(const tensor::View& view) = 0;
 
   /// out[i, :] = table[ids[i], :], exactly dequantised in both modes. out: [ids.size(), table.cols()]
   virtual void embed(Tensor out, const Matrix& table, std::span<const std::int32_t> ids) = 0;
@@ -195,6 +230,20 @@ class Device {
   /// what the options add. out, q: [n, heads * head_dim]
   virtual void attention(Tensor out, Tensor q, const KvCache& cache, std::int32_t layer,
                          const AttentionOptions& options, const Rows& rows) = 0;
+
+  // Whole texts, end to end without padding: the first lengths[0] rows are one text, the next lengths[1] another. What
+  // comes out for a text depends on its rows alone, to the bit. Each length is at least 1; their sum is n.
+
+  /// out[i, :] = the float32 sum, in order, of every lookup's table[ids[i], :] exactly dequantised. out: [n, cols]
+  virtual void lookup(Tensor out, std::span<const Lookup> lookups) = 0;
+  /// Attention within each text: softmax(scale q k^T) v over the rows that the window leaves.
+  /// out, q: [n, heads * head_dim]; k, v: [n, kv_heads * head_dim]; out must not overlap k or v.
+  virtual void text_attention(Tensor out, Tensor q, Tensor k, Tensor v, std::span<const std::int32_t> lengths,
+                              const TextAttention& options) = 0;
+  /// One row per text. out: [lengths.size(), cols], x: [n, cols]
+  virtual void pool(Tensor out, Tensor x, std::span<const std::int32_t> lengths, Pooling pooling) = 0;
+  /// Divides every row by its length, by 1e-12 where that is more.
+  virtual void normalise(Tensor x) = 0;
 };
 
 /// What a CPU device's load_matrix will take for a tensor of a file, [rows, cols] or a stack [n, rows, cols] whose
@@ -210,8 +259,9 @@ inline constexpr KvType kDefaultKvType = KvType::int16;
 struct CpuOptions {
   std::int32_t threads = 0;  ///< 0: every core this process may use
   MathMode math = MathMode::fast;
-  std::string_view isa = {};   ///< as available_isas(); "" takes GLIA_CPU, else the best this CPU has
-  KvType kv = kDefaultKvType;  ///< in fast mode
+  std::string_view isa = {};                     ///< as available_isas(); "" takes GLIA_CPU, else the best this CPU has
+  KvType kv = kDefaultKvType;                    ///< in fast mode
+  Activations activations = Activations::int16;  ///< in fast mode
 };
 
 /// Errors: throws glia::Error(invalid_input) for an instruction set that is unknown or that this CPU lacks.

@@ -16,7 +16,7 @@ using test::Owned;
 
 class Elementwise : public testing::TestWithParam<std::string_view> {
  protected:
-  std::unique_ptr<Device> device_ = test::cpu(GetParam(), MathMode::exact);
+  std::unique_ptr<Device> device_ = test::cpu({GetParam(), test::Way::exact});
   std::unique_ptr<Device> reference_ = make_reference_device();
   const KernelTable& kernels_ = *choose_isa(GetParam()).table;
 };

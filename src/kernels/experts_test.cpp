@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <ostream>
 
 #include "kernels/test_support.h"
 
@@ -14,6 +13,7 @@ namespace {
 using tensor::DType;
 using test::Owned;
 using test::tolerance;
+using test::Way;
 using test::Weights;
 
 struct Shape {
@@ -69,17 +69,9 @@ struct Loaded {
   }
 };
 
-struct Parameters {
-  std::string_view isa;
-  MathMode math;
-};
-void PrintTo(const Parameters& p, std::ostream* out) {
-  *out << p.isa << (p.math == MathMode::fast ? " fast" : " exact");
-}
-
-class ExpertsTest : public testing::TestWithParam<Parameters> {
+class ExpertsTest : public testing::TestWithParam<test::Parameters> {
  protected:
-  std::unique_ptr<Device> device_ = test::cpu(GetParam().isa, GetParam().math);
+  std::unique_ptr<Device> device_ = test::cpu(GetParam());
   std::unique_ptr<Device> reference_ = make_reference_device();
 };
 
@@ -151,7 +143,7 @@ struct Options {
 /// What the two products' tolerances amount to at output j of expert e: the first product's errors pass the gate, whose
 /// slope is at most 1.2 (|gate'|) times the other factor, and add up over the second product's columns; that adds its
 /// own.
-double allowed_error(const Files& f, bool int8, std::size_t e, std::int64_t j, const std::vector<float>& x, bool norm,
+double allowed_error(const Files& f, Way way, std::size_t e, std::int64_t j, const std::vector<float>& x, bool norm,
                      const Options& options) {
   const auto ff = static_cast<std::size_t>(f.shape.ff);
   std::vector<float> inner(ff);
@@ -161,7 +153,7 @@ double allowed_error(const Files& f, bool int8, std::size_t e, std::int64_t j, c
       const std::vector<float> row = w.row(static_cast<std::int64_t>(i));
       double sum = options.biases ? static_cast<double>(f.gate_up_bias[e * 2 * ff + bias]) : 0.0;
       for (std::size_t k = 0; k < row.size(); k++) sum += static_cast<double>(row[k]) * static_cast<double>(x[k]);
-      return std::pair(std::fabs(sum), tolerance(int8, x.data(), row, norm) + 2 * test::kUnit * std::fabs(sum));
+      return std::pair(std::fabs(sum), tolerance(way, x.data(), row, norm) + 2 * test::kUnit * std::fabs(sum));
     };
     const auto [gate, gate_error] = product(f.gate[e], i);
     const auto [up, up_error] = product(f.up[e], ff + i);
@@ -169,7 +161,7 @@ double allowed_error(const Files& f, bool int8, std::size_t e, std::int64_t j, c
     inner_error[i] = 2 * gate_error * (up + 1) + (gate + 1) * up_error + 30 * test::kUnit * (gate + 1) * (up + 1);
   }
   const std::vector<float> row = f.down[e].row(j);
-  double error = tolerance(int8, inner.data(), row, false) + 8 * test::kUnit;
+  double error = tolerance(way, inner.data(), row, false) + 8 * test::kUnit;
   for (std::size_t i = 0; i < ff; i++) error += inner_error[i] * std::fabs(static_cast<double>(row[i]));
   return error;
 }
@@ -185,7 +177,7 @@ TEST_P(ExpertsTest, AgreeWithTheReference) {
                              {true, true, false, true, Gate::gelu_tanh}};
   for (const Shape& shape : shapes) {
     const Files files(shape);
-    const bool int8 = GetParam().math == MathMode::fast && tensor::info(shape.type).block > 1;
+    const Way way = GetParam().way_for(shape.type);
     const std::int64_t n = 11;
     const auto elements = static_cast<std::size_t>(n * shape.hidden);
     const auto x = test::random_floats(elements, 7);
@@ -221,7 +213,7 @@ TEST_P(ExpertsTest, AgreeWithTheReference) {
         for (std::int64_t j = 0; j < shape.hidden; j += 7) {
           double allowed = 0;  // any expert's; weights sum to one at most
           for (std::size_t e = 0; e < files.gate.size(); e++) {
-            allowed = std::max(allowed, allowed_error(files, int8, e, j, row, o.norm, o));
+            allowed = std::max(allowed, allowed_error(files, way, e, j, row, o.norm, o));
           }
           const auto at = static_cast<std::size_t>(r * shape.hidden + j);
           ASSERT_NEAR(results[0][at], results[1][at], allowed) << "row " << r << " column " << j;
@@ -242,7 +234,7 @@ TEST_P(ExpertsTest, BitsDoNotDependOnTheBatchOrTheThreads) {
     const auto gain = test::random_floats(hidden, 3);
     std::vector<float> alone;
     for (const int threads : {1, 2, 3}) {
-      const auto d = test::cpu(GetParam().isa, GetParam().math, threads);
+      const auto d = test::cpu(GetParam(), threads);
       Loaded loaded(*d, files);
       loaded.with_biases();
       const Owned g(*d, 1, shape.hidden, gain);
@@ -307,17 +299,8 @@ TEST_P(ExpertsTest, AddWeighted) {
   }
 }
 
-std::vector<Parameters> all_parameters() {
-  std::vector<Parameters> all;
-  for (const std::string_view isa : available_isas()) {
-    all.push_back({isa, MathMode::exact});
-    all.push_back({isa, MathMode::fast});
-  }
-  return all;
-}
-INSTANTIATE_TEST_SUITE_P(EveryIsa, ExpertsTest, testing::ValuesIn(all_parameters()), [](const auto& info) {
-  return std::string(info.param.isa) + (info.param.math == MathMode::fast ? "_fast" : "_exact");
-});
+INSTANTIATE_TEST_SUITE_P(EveryIsa, ExpertsTest, testing::ValuesIn(test::all_parameters()),
+                         [](const auto& info) { return test::name_of(info.param); });
 
 }  // namespace
 }  // namespace glia::kernels

@@ -87,11 +87,9 @@ TEST(Isa, ForcedSetsRunTheirOwnKernels) {
   const test::Weights w(tensor::DType::q4_1, 64, 512, 1);
   const tensor::View view = w.view();
   const auto x = test::random_floats(9 * 512, 2);
-  const auto product = [&](std::string_view isa, MathMode math) {
+  const auto product = [&](std::string_view isa, test::Way way) {
     const Forced forced(std::string(isa).c_str());
-    CpuOptions options;
-    options.math = math;
-    const auto d = make_cpu_device(options);
+    const auto d = test::cpu({"", way});
     const auto matrix = d->load_matrix({&view, 1});
     const test::Owned in(*d, 9, 512, x);
     const test::Owned out(*d, 9, 64);
@@ -99,12 +97,13 @@ TEST(Isa, ForcedSetsRunTheirOwnKernels) {
     return out.values();
   };
   const auto isas = available_isas();
-  for (const MathMode math : {MathMode::exact, MathMode::fast}) {
+  for (const test::Way way : {test::Way::exact, test::Way::int16, test::Way::int8}) {
     for (const std::string_view isa : isas) {
       for (const std::string_view other : isas) {
         if (isa == other) continue;
         EXPECT_NE(choose_isa(isa).table->matmul_fast, choose_isa(other).table->matmul_fast);
-        const bool same = product(isa, math) == product(other, math);
+        EXPECT_NE(choose_isa(isa).table->matmul_int8, choose_isa(other).table->matmul_int8);
+        const bool same = product(isa, way) == product(other, way);
         EXPECT_EQ(same, kBaselineFuses || (isa != "baseline" && other != "baseline")) << isa << " " << other;
       }
     }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/packed_format.h"
+#include "kernels/vector_kernels.h"
 
 namespace glia::kernels {
 
@@ -17,7 +18,7 @@ struct MatmulTask {
   const std::uint8_t* scales = nullptr;  ///< of the first group; null for float types
   int scale_shift = 0;                   ///< of types with group scales: one per 32 << scale_shift columns
   std::int64_t cols = 0;
-  const std::int8_t* x_quants = nullptr;  ///< panels [cols / 4][8][8], from row 0
+  const std::int8_t* x_quants = nullptr;  ///< panels, from row 0
   const BlockScales* x_scales = nullptr;  ///< panels [cols / 32], from row 0
   const float* x_floats = nullptr;        ///< panels [cols][8], from row 0
   std::int64_t first_row = 0;
@@ -97,6 +98,7 @@ using GateKernel = void (*)(float* out, const float* x, const float* up, std::in
 struct KernelTable {
   int queries;                       ///< most queries in one AttentionTask
   const MatmulKernel* matmul_fast;   ///< by tensor::DType; null for float types, which have the exact kernel only
+  const MatmulKernel* matmul_int8;   ///< likewise, on activations from quantize_row_int8
   const MatmulKernel* matmul_exact;  ///< by tensor::DType
 
   /// Factor that RMS-normalises x: 1 / sqrt(mean(x^2) + eps).
@@ -104,8 +106,9 @@ struct KernelTable {
   /// out[j] = x[j] * factor * weight[j]; a null weight copies x.
   void (*scale_row)(float* out, const float* x, std::int64_t cols, float factor, const float* weight);
   /// Row `lane` of a panel from scale_row(x); cols is a multiple of 32.
-  void (*quantize_row)(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols,
-                       float factor, const float* weight);
+  using QuantizeRow = void (*)(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols,
+                               float factor, const float* weight);
+  QuantizeRow quantize_row, quantize_row_int8;
   /// out[j] = (x[j] - mean) / sqrt(variance + eps) * weight[j] + bias[j]; bias may be null, out may be x.
   void (*layer_norm)(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps);
   const GateKernel* gates;  ///< by Gate
@@ -133,6 +136,7 @@ struct KernelTable {
   AttentionKernel attention_f32, attention_f16, attention_bf16, attention_int16, attention_int8;
   /// out from the partial results of all chunks that the queries see. partials: of a task with those chunks
   void (*attention_merge)(const AttentionTask&, const float* partials, int chunks);
+  const VectorKernels* vectors;
 };
 
 // Each exists where it is built: baseline everywhere, the others on their architecture.

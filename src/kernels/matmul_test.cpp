@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <ostream>
 
 #include "base/error.h"
 #include "kernels/test_support.h"
@@ -35,19 +34,10 @@ std::vector<float> normalised(const std::vector<float>& x, std::int64_t cols, co
   return out;
 }
 
-struct Parameters {
-  std::string_view isa;
-  MathMode math;
-};
-void PrintTo(const Parameters& p, std::ostream* out) {
-  *out << p.isa << (p.math == MathMode::fast ? " fast" : " exact");
-}
-
-class Matmul : public testing::TestWithParam<Parameters> {
+class Matmul : public testing::TestWithParam<test::Parameters> {
  protected:
-  std::unique_ptr<Device> device_ = test::cpu(GetParam().isa, GetParam().math);
+  std::unique_ptr<Device> device_ = test::cpu(GetParam());
   std::unique_ptr<Device> reference_ = make_reference_device();
-  bool int8(DType type) const { return GetParam().math == MathMode::fast && tensor::info(type).block > 1; }
 };
 
 TEST_P(Matmul, AgreesWithTheReference) {
@@ -86,7 +76,7 @@ TEST_P(Matmul, AgreesWithTheReference) {
             const double extra =
                 4 * test::kUnit *
                 (std::fabs(static_cast<double>(results[1][at])) + std::fabs(static_cast<double>(before[at])));
-            const double allowed = tolerance(int8(type), seen.data() + i * c.cols, weights, norm) + extra;
+            const double allowed = tolerance(GetParam().way_for(type), seen.data() + i * c.cols, weights, norm) + extra;
             ASSERT_NEAR(results[0][at], results[1][at], allowed) << "row " << i << " output " << r;
           }
         }
@@ -107,7 +97,7 @@ TEST_P(Matmul, BitsDoNotDependOnTheBatchOrTheThreads) {
     const std::vector<float> gain = test::random_floats(static_cast<std::size_t>(cols), 9);
     std::vector<float> alone;
     for (const int threads : {1, 2, 3}) {
-      const auto d = test::cpu(GetParam().isa, GetParam().math, threads);
+      const auto d = test::cpu(GetParam(), threads);
       const auto matrix = d->load_matrix({&view, 1});
       const Owned g(*d, 1, cols, gain);
       for (const std::int64_t n : {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 31, 200}) {
@@ -179,40 +169,36 @@ TEST_P(Matmul, EmbeddingIsExact) {
 
 /// Weights at the ends of their range against activations at the ends of theirs: nothing may saturate.
 TEST_P(Matmul, ExtremesDoNotSaturate) {
+  const auto expect_sums = [&](const Weights& w, float value) {
+    const tensor::View view = w.view();
+    const auto matrix = device_->load_matrix({&view, 1});
+    double want = 0;
+    for (const float v : w.row(0)) want += static_cast<double>(value) * static_cast<double>(v);
+    for (const std::int64_t n : {1, 40}) {
+      const Owned in(*device_, n, 256, std::vector<float>(static_cast<std::size_t>(n * 256), value));
+      const Owned out(*device_, n, 16);
+      device_->matmul(out, *matrix, in);
+      for (const float got : out.values()) ASSERT_NEAR(got, want, 1e-4 * 3 * 256);
+    }
+  };
   for (const DType type : test::weight_types()) {
     if (tensor::info(type).block == 1) continue;
     SCOPED_TRACE(tensor::info(type).name);
-    for (const int sign : {1, -1}) {
+    for (const float sign : {1.0F, -1.0F}) {
       Weights w(type, 16, 256, 0);
       std::vector<float> row(256);
-      for (std::size_t k = 0; k < 256; k++) row[k] = static_cast<float>(sign) * (k % 16 == 0 ? -1.0F : 1.0F);
+      for (std::size_t k = 0; k < 256; k++) row[k] = k % 16 == 0 ? -sign : sign;
       const auto bytes = tensor::row_bytes(type, 256);
-      for (std::size_t r = 0; r < 16; r++)
+      for (std::size_t r = 0; r < 16; r++) {
         tensor::quantize_row(type, row, std::span(w.bytes).subspan(r * bytes, bytes));
-      const tensor::View view = w.view();
-      const auto matrix = device_->load_matrix({&view, 1});
-      const std::vector<float> x(256, 3.0F);
-      const Owned in(*device_, 1, 256, x);
-      const Owned out(*device_, 1, 16);
-      device_->matmul(out, *matrix, in);
-      double want = 0;
-      for (const float v : w.row(0)) want += 3.0 * static_cast<double>(v);
-      for (const float got : out.values()) EXPECT_NEAR(got, want, 1e-4 * 3 * 256);
+      }
+      for (const float value : {3.0F, -3.0F}) expect_sums(w, value);
     }
   }
 }
 
-std::vector<Parameters> all_parameters() {
-  std::vector<Parameters> all;
-  for (const std::string_view isa : available_isas()) {
-    all.push_back({isa, MathMode::exact});
-    all.push_back({isa, MathMode::fast});
-  }
-  return all;
-}
-INSTANTIATE_TEST_SUITE_P(EveryIsa, Matmul, testing::ValuesIn(all_parameters()), [](const auto& info) {
-  return std::string(info.param.isa) + (info.param.math == MathMode::fast ? "_fast" : "_exact");
-});
+INSTANTIATE_TEST_SUITE_P(EveryIsa, Matmul, testing::ValuesIn(test::all_parameters()),
+                         [](const auto& info) { return test::name_of(info.param); });
 
 TEST(LoadMatrix, PackedWeightsStayNearTheFilesSize) {
   const auto device = make_cpu_device({});

@@ -19,7 +19,8 @@
 // Activations lie in panels of 8 rows. Fast: integers q in [-32512, 32512], one scale per 256 columns, with BlockScales
 // per 32 columns; int8 [cols / 4][8][8], where the 8 bytes of 4 columns of a row are what the instruction set
 // multiplies (simd/README.md). 32512 = 127 * 256: a set that has only byte products splits q in two bytes that are
-// never -128. Exact: float [cols][8].
+// never -128. Fast with Activations::int8: q in [-127, 127], a scale per 32 columns; int8 [cols / 4][8][4]. Exact:
+// float [cols][8].
 #pragma once
 
 #include <cstdint>
@@ -32,13 +33,14 @@ inline constexpr int kGroupRows = 16;
 inline constexpr int kPanelRows = 8;
 inline constexpr int kBlockCols = 32;
 inline constexpr int kSuperCols = 256;
-inline constexpr int kQuantBytes = 2;  ///< of an activation
+inline constexpr int kQuantBytes = 2;  ///< of an activation of 16 bits
 inline constexpr int kMostQuant = 32512;
+inline constexpr int kMostQuant8 = 127;  ///< of an activation of 8 bits
 
 /// Of one activation panel and 32 columns: x = scale * q.
 struct BlockScales {
-  float scale[kPanelRows];                     ///< the same in all blocks of 256 columns, counted from column 0
-  float sum[kPanelRows];                       ///< sum(q)
+  float scale[kPanelRows];                     ///< of 16 bits: the same in all blocks of 256 columns from column 0
+  float sum[kPanelRows];                       ///< of 16 bits: sum(q); of 8 bits: sum(x)
   std::int32_t negative_sum[kPanelRows];       ///< -sum(q)
   std::int32_t negative_sum_head[kPanelRows];  ///< -sum(q) of the first 16 columns
 };

@@ -19,6 +19,8 @@ class PageBuffer {
 
   std::uint8_t* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
+  /// What a buffer of `bytes` has.
+  static std::size_t whole_pages(std::size_t bytes);
   /// Room for at least `bytes`; what it held may be lost.
   void reserve(std::size_t bytes);
   template <class T>

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
+#include "kernels/reference_texts.h"
 
 namespace glia::kernels {
 namespace {
@@ -91,6 +92,8 @@ double gated(Gate gate, double x) {
       return x / (1.0 + std::exp(-std::sqrt(8.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
     case Gate::gelu:
       return x * std::erfc(-x / std::numbers::sqrt2) / 2.0;
+    case Gate::relu:
+      return std::max(x, 0.0);
     case Gate::clamped_swiglu:
       return std::min(x, 7.0) / (1.0 + std::exp(-1.702 * std::min(x, 7.0)));
   }
@@ -298,6 +301,17 @@ class ReferenceDevice final : public Device {
       }
     }
   }
+
+  std::unique_ptr<Table> load_table(const tensor::View& view) override { return reference::load_table(view); }
+  void lookup(Tensor out, std::span<const Lookup> lookups) override { reference::lookup(out, lookups); }
+  void text_attention(Tensor out, Tensor q, Tensor k, Tensor v, std::span<const std::int32_t> lengths,
+                      const TextAttention& options) override {
+    reference::text_attention(out, q, k, v, lengths, options);
+  }
+  void pool(Tensor out, Tensor x, std::span<const std::int32_t> lengths, Pooling pooling) override {
+    reference::pool(out, x, lengths, pooling);
+  }
+  void normalise(Tensor x) override { reference::normalise(x); }
 
  private:
   /// Experts of one row, ascending, with their weights.

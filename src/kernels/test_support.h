@@ -5,11 +5,13 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "kernels/device.h"
+#include "kernels/kernel_table.h"
 #include "tensor/dtype.h"
 
 namespace glia::kernels::test {
@@ -61,23 +63,27 @@ struct Weights {
   }
 };
 
+/// How a device multiplies quantised weights.
+enum class Way { exact, int16, int8 };
+
 /// Largest error of one output of a matrix product, x [cols] times w. Exact mode sums 32 products at a time, then the
 /// block sums: with u = 2^-24 the error is at most (32 + cols / 32 + 4) u sum|x w| (Higham, Accuracy and Stability,
 /// eq. 3.5; 4 for the product, the weight's and the output's own roundings). RMS normalisation adds (cols / 16 + 8) u
-/// relative to every x. Fast mode rounds every x to a multiple of s = max|x| / 32512 of its 256 columns: an error
-/// uniform in +-s / 2, of variance s^2 / 12. An output's error then has variance sum(w^2 s^2) / 12; six standard
-/// deviations are allowed (2e-9 of outputs would miss that by chance; the data is seeded), plus the float32 error as
-/// above.
-inline double tolerance(bool int8, const float* x, const std::vector<float>& w, bool norm) {
+/// relative to every x. Fast mode rounds every x to a multiple of s = max|x| / 32512 of its 256 columns, with int8
+/// activations of s = max|x| / 127 of its 32: an error uniform in +-s / 2, of variance s^2 / 12. An output's error then
+/// has variance sum(w^2 s^2) / 12; six standard deviations are allowed (2e-9 of outputs would miss that by chance; the
+/// data is seeded), plus the float32 error as above.
+inline double tolerance(Way way, const float* x, const std::vector<float>& w, bool norm) {
   const std::size_t cols = w.size();
+  const std::size_t shared = way == Way::int8 ? 32 : 256;  // columns of one scale
   double magnitude = 0;
   double variance = 0;
   double range = 0;
   for (std::size_t first = 0; first < cols; first += 32) {
     const std::size_t end = std::min(first + 32, cols);
-    if (first % 256 == 0) {
+    if (first % shared == 0) {
       range = 0;
-      for (std::size_t k = first; k < std::min(first + 256, cols); k++) {
+      for (std::size_t k = first; k < std::min(first + shared, cols); k++) {
         range = std::max(range, std::fabs(static_cast<double>(x[k])));
       }
     }
@@ -92,14 +98,44 @@ inline double tolerance(bool int8, const float* x, const std::vector<float>& w, 
       heaviest = std::max(heaviest, wk);
       squares += wk * wk;
     }
-    if (int8) {
-      variance += squares * std::pow(range / 32512, 2) / 12;
+    if (way != Way::exact) {
+      variance += squares * std::pow(range / (way == Way::int8 ? 127 : 32512), 2) / 12;
       magnitude += 64 * most * heaviest;  // d q and m apart may be twice the weight
     }
   }
   const auto n = static_cast<double>(cols);
   const double roundings = 32 + n / 32 + 4 + (norm ? n / 16 + 8 : 0);
   return 6 * std::sqrt(variance) + roundings * kUnit * magnitude + 1e-30;
+}
+
+/// What storing adds to the error of a score of normal vectors, and of a value.
+struct StoredError {
+  double score = 0;
+  double value = 0;
+};
+
+/// `length`: the most of |q| and |k|, so scale length^2 bounds a score; `largest`: of an element.
+/// Floats: relative to every element. int16: q and k are rounded to multiples of |q| / kMostLength, so each of the two
+/// errors is at most sqrt(dim) / 2 of those long; a value by half of largest / kMostValue16. int8: a key is off by
+/// sqrt(dim) / 2 of largest / 127. Weights of 32 positions are off by half of their largest / 8191 (32767 for int8): at
+/// most 16 / 8191 of their sum.
+inline StoredError stored_error(KvType kv, double dim, double scale, double length, double largest) {
+  const double score = scale * length * length;
+  const double query = std::sqrt(dim) / 2 / static_cast<double>(kMostLength);
+  switch (kv) {
+    case KvType::f32:
+      return {};
+    case KvType::f16:
+      return {score * 0x1p-11, 0x1p-11 * largest};
+    case KvType::bf16:
+      return {score * 0x1p-8, 0x1p-8 * largest};
+    case KvType::int16:
+      return {2 * score * query, largest / 2 / kMostValue16 + largest * 16 / 8191};
+    case KvType::int8:
+      return {score * query + scale * length * std::sqrt(dim) * largest / 2 / kMostKey8,
+              largest / 2 / kMostValue8 + largest * 16 / 32767};
+  }
+  return {};
 }
 
 /// A tensor in a device's memory that a test owns.
@@ -127,10 +163,31 @@ class Owned {
   Tensor tensor_;
 };
 
-inline std::unique_ptr<Device> cpu(std::string_view isa, MathMode math, std::int32_t threads = 2) {
+/// What a test of products runs on.
+struct Parameters {
+  std::string_view isa;
+  Way way;
+  /// How weights of `type` are multiplied: only quantised ones by integers.
+  Way way_for(tensor::DType type) const { return tensor::info(type).block > 1 ? way : Way::exact; }
+};
+inline std::string name_of(const Parameters& p) {
+  const char* const ways[] = {"_exact", "_fast", "_int8"};
+  return std::string(p.isa) + ways[static_cast<std::size_t>(p.way)];
+}
+inline void PrintTo(const Parameters& p, std::ostream* out) { *out << name_of(p); }
+inline std::vector<Parameters> all_parameters() {
+  std::vector<Parameters> all;
+  for (const std::string_view isa : available_isas()) {
+    for (const Way way : {Way::exact, Way::int16, Way::int8}) all.push_back({isa, way});
+  }
+  return all;
+}
+
+inline std::unique_ptr<Device> cpu(const Parameters& parameters, std::int32_t threads = 2) {
   CpuOptions options;
-  options.isa = isa;
-  options.math = math;
+  options.isa = parameters.isa;
+  options.math = parameters.way == Way::exact ? MathMode::exact : MathMode::fast;
+  options.activations = parameters.way == Way::int8 ? Activations::int8 : Activations::int16;
   options.threads = threads;
   return make_cpu_device(options);
 }

@@ -47,9 +47,10 @@ struct MemoryEstimate {
   std::size_t kv_bytes_per_token = 0;  ///< keys and values of one position in every layer, as the CPU device keeps
                                        ///< them in pages of a multiple of 16 positions
   std::int32_t context = 0;            ///< positions the weights were trained for
-  std::int32_t vocab = 0;
-  std::size_t row_bytes = 0;     ///< at most: activations of one row of a batch, and the device's copies of them
-  std::size_t mapped_bytes = 0;  ///< of the file, in memory at once while its tensors are packed one by one
+  std::int32_t vocab = 0;              ///< of the logits; 0: there are none
+  std::int32_t least_rows = 1;         ///< that a step must take: of an encoder, which splits no text, its context
+  std::size_t row_bytes = 0;           ///< at most: activations of one row of a batch, and the device's copies of them
+  std::size_t mapped_bytes = 0;        ///< of the file, in memory at once while its tensors are packed one by one
 };
 /// Errors: as load_language_model.
 MemoryEstimate estimate_memory(const formats::GgufFile& file, kernels::MathMode math,

@@ -57,6 +57,12 @@ Statement& Statement::bind(int parameter, std::nullptr_t) {
   return *this;
 }
 
+Statement& Statement::bind(int parameter, std::span<const std::byte> bytes) {
+  const void* const data = bytes.data() != nullptr ? static_cast<const void*>(bytes.data()) : "";
+  check(sqlite3_bind_blob64(statement_, parameter, data, bytes.size(), SQLITE_STATIC), "binding a parameter");
+  return *this;
+}
+
 bool Statement::step() {
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
@@ -74,10 +80,18 @@ std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(
 double Statement::number(int column) const { return sqlite3_column_double(statement_, column); }
 bool Statement::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
 
-std::string Statement::text(int column) const {
+std::string Statement::text(int column) const { return std::string(text_view(column)); }
+
+std::string_view Statement::text_view(int column) const {
   const auto* const data = sqlite3_column_text(statement_, column);
   if (data == nullptr) return {};
   return {reinterpret_cast<const char*>(data), static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+std::span<const std::byte> Statement::blob(int column) const {
+  const void* const data = sqlite3_column_blob(statement_, column);
+  if (data == nullptr) return {};
+  return {static_cast<const std::byte*>(data), static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
 void Database::Close::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
@@ -100,6 +114,8 @@ Database Database::open(const OpenOptions& options) {
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, options.busy_timeout_ms);
   db.execute("PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=ON");
+  if (options.page_bytes > 0) db.execute("PRAGMA page_size=" + std::to_string(options.page_bytes));
+  if (options.incremental_vacuum) db.execute("PRAGMA auto_vacuum=INCREMENTAL");
   if (!options.read_only && !options.path.empty()) db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL");
   if (options.check_integrity && !options.path.empty()) {
     auto quick_check = db.prepare("PRAGMA quick_check(1)");

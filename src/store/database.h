@@ -8,6 +8,7 @@
 // several threads.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -46,6 +47,8 @@ class Statement {
   Statement& bind(int parameter, double value);
   Statement& bind(int parameter, std::string_view value);
   Statement& bind(int parameter, std::nullptr_t);
+  /// Borrowed: the bytes must stay as they are until the statement has run and something else is bound.
+  Statement& bind(int parameter, std::span<const std::byte> bytes);
 
   /// The next row; false at the end, after which the statement is ready to be bound and run anew.
   bool step();
@@ -56,6 +59,10 @@ class Statement {
   double number(int column) const;
   /// A copy; empty for NULL.
   std::string text(int column) const;
+  /// The same without a copy: valid until the next step(), run() or bind().
+  std::string_view text_view(int column) const;
+  /// Valid until the next step(), run() or bind(); empty for NULL.
+  std::span<const std::byte> blob(int column) const;
   bool is_null(int column) const;
 
  private:
@@ -71,6 +78,9 @@ struct OpenOptions {
   bool read_only = false;       ///< the file must exist
   bool check_integrity = true;  ///< reads the whole file once
   int busy_timeout_ms = 5000;
+  // Of a file that is made now:
+  int page_bytes = 0;               ///< a power of two from 512 to 65536; 0: SQLite's own
+  bool incremental_vacuum = false;  ///< PRAGMA incremental_vacuum gives room of deleted rows back to the system
 };
 
 class Database {

@@ -149,6 +149,31 @@ TEST_F(DatabaseTest, AFullDiskIsAnErrorAndLosesNothingCommitted) {
   EXPECT_EQ(count(db), 201) << "usable again once there is room";
 }
 
+TEST_F(DatabaseTest, BytesComeBackAsTheyWere) {
+  auto db = Database::open({.path = file(), .page_bytes = 16384, .incremental_vacuum = true});
+  db.execute("CREATE TABLE t(x BLOB, y TEXT)");
+  std::string bytes(40'000, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7);
+  auto insert = db.prepare("INSERT INTO t VALUES(?, ?)");
+  insert.bind(1, std::as_bytes(std::span(bytes))).bind(2, std::string_view("a\0b", 3)).run();
+  insert.bind(1, std::span<const std::byte>()).bind(2, nullptr).run();
+  auto query = db.prepare("SELECT x, y FROM t ORDER BY rowid");
+  ASSERT_TRUE(query.step());
+  const auto blob = query.blob(0);
+  EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(blob.data()), blob.size()), bytes);
+  EXPECT_EQ(query.text_view(1), std::string_view("a\0b", 3));
+  ASSERT_TRUE(query.step());
+  EXPECT_TRUE(query.blob(0).empty());
+  EXPECT_FALSE(query.is_null(0)) << "no bytes are not NULL";
+  EXPECT_TRUE(query.is_null(1));
+  auto page = db.prepare("PRAGMA page_size");
+  ASSERT_TRUE(page.step());
+  EXPECT_EQ(page.integer(0), 16384);
+  auto vacuum = db.prepare("PRAGMA auto_vacuum");
+  ASSERT_TRUE(vacuum.step());
+  EXPECT_EQ(vacuum.integer(0), 2);
+}
+
 TEST_F(DatabaseTest, AWriterWaitsForAnotherAndThenGivesUp) {
   auto a = Database::open({.path = file(), .busy_timeout_ms = 20});
   a.execute("CREATE TABLE t(x)");

@@ -7,9 +7,12 @@
 #include <cctype>
 #include <fstream>
 #include <future>
+#include <optional>
 
 #include "catalog/out_of_range.h"
+#include "engine/fake_encoder.h"
 #include "tasks/fake_engine.h"
+#include "tasks/loaded_model.h"
 #include "tasks/local_runner.h"
 
 namespace glia::tasks {
@@ -22,13 +25,17 @@ const catalog::Catalog& whole_catalog() {
   return kCatalog;
 }
 
-std::vector<catalog::ModelEntry> entries(bool served) {
+/// Of none: the ids that are not served.
+std::vector<catalog::ModelEntry> entries(std::optional<ModelKind> kind) {
   std::vector<catalog::ModelEntry> out;
   for (const auto& m : whole_catalog().models()) {
-    if (m.served() == served) out.push_back(m);
+    if (m.served() == kind.has_value() && (!kind || kind_of(m) == *kind)) out.push_back(m);
   }
   return out;
 }
+
+/// Nothing stands in for its weights.
+constexpr std::string_view kUnaided = "@cf/huggingface/distilbert-sst-2-int8";
 
 std::string name_of(const testing::TestParamInfo<catalog::ModelEntry>& info) {
   std::string name = info.param.id;
@@ -45,7 +52,8 @@ class Ending final : public RunSink {
   void failed(const Error& error) override {
     end.set_value(std::string(error_name(error.code())) + ": " + error.detail());
   }
-  void cancelled(const TextResult& /*result*/) override { end.set_value("cancelled"); }
+  void encoded(const EncodingResult& /*result*/) override { end.set_value("encoded"); }
+  void cancelled(const RunResult& /*result*/) override { end.set_value("cancelled"); }
 
   std::promise<std::string> end;
 };
@@ -63,6 +71,7 @@ class EveryIdBase : public testing::TestWithParam<catalog::ModelEntry> {
  protected:
   EveryIdBase() {
     std::ofstream(dir_ / "SmolLM2-135M-Instruct.Q4_1.gguf") << "x";
+    std::filesystem::create_directory(dir_ / "all-MiniLM-L6-v2");
     model_->on_generate = [](fake::Generation& g) {
       g.say("x");
       g.finish(engine::FinishReason::stop);
@@ -91,10 +100,11 @@ class EveryIdBase : public testing::TestWithParam<catalog::ModelEntry> {
   fake::Engine engine_{model_};
   FreeMeter meter_;
   ManualClock clock_{1'795'521'600'000};
-  Weights weights_{whole_catalog(), {.models_dir = dir_}};
+  Weights weights_{whole_catalog(), {.models_dir = dir_, .overrides = {{std::string(kUnaided), dir_}}}};
   LocalRunner runner_{whole_catalog(), engine_, meter_, clock_, weights_};
 };
 
+/// That writes text.
 class EveryServedId : public EveryIdBase {};
 
 TEST_P(EveryServedId, AnswersAPromptAndMessages) {
@@ -124,7 +134,41 @@ TEST_P(EveryServedId, EnforcesItsContextLimit) {
                                                            ", the context window holds " + std::to_string(window));
 }
 
-INSTANTIATE_TEST_SUITE_P(Catalog, EveryServedId, testing::ValuesIn(entries(true)), name_of);
+INSTANTIATE_TEST_SUITE_P(Catalog, EveryServedId, testing::ValuesIn(entries(ModelKind::chat)), name_of);
+
+/// That reads texts and gives vectors, scores or labels.
+class EveryIdThatEncodes : public EveryIdBase {
+ protected:
+  EveryIdThatEncodes() {
+    const bool classifies = GetParam().schema == "text-classification";
+    engine_.encoder = std::make_shared<engine::fake::TextEncoder>(
+        fake::byte_tokenizer(),
+        engine::TextEncoderInfo{
+            .context = 512,
+            .hidden = engine::fake::kHidden,
+            .width = engine::fake::kHidden,
+            .pooling = engine::Pooling::mean,
+            .normalises = true,
+            .labels = classifies ? std::vector<std::string>{"NEGATIVE", "POSITIVE"} : std::vector<std::string>{}});
+  }
+};
+
+TEST_P(EveryIdThatEncodes, AnswersItsExamples) {
+  for (const auto& example : whole_catalog().examples(GetParam())) {
+    EXPECT_EQ(outcome(example.as_object()), "encoded") << json::serialize(example);
+  }
+}
+
+TEST_P(EveryIdThatEncodes, RefusesEachFieldOutOfRangeByName) {
+  const auto& schema = whole_catalog().input_schema(GetParam()).as_object();
+  const auto& example = whole_catalog().examples(GetParam()).at(0).as_object();
+  for (const auto& bad : catalog::out_of_range(schema, example)) {
+    EXPECT_EQ(outcome(bad.input).find("invalid_input: " + bad.path + ": "), 0U)
+        << bad.path << " " << bad.why << ": " << outcome(bad.input);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Catalog, EveryIdThatEncodes, testing::ValuesIn(entries(ModelKind::encoder)), name_of);
 
 class EveryIdThatIsNotBuilt : public EveryIdBase {};
 
@@ -135,7 +179,7 @@ TEST_P(EveryIdThatIsNotBuilt, SaysSoByItsTask) {
   EXPECT_EQ(GetParam().kind.find(GetParam().task), 0U) << "the task's own name comes first";
 }
 
-INSTANTIATE_TEST_SUITE_P(Catalog, EveryIdThatIsNotBuilt, testing::ValuesIn(entries(false)), name_of);
+INSTANTIATE_TEST_SUITE_P(Catalog, EveryIdThatIsNotBuilt, testing::ValuesIn(entries(std::nullopt)), name_of);
 
 }  // namespace
 }  // namespace glia::tasks

@@ -174,6 +174,12 @@ class Engine final : public engine::Engine {
     ++finds;
     return found;
   }
+  std::shared_ptr<engine::TextEncoder> acquire_encoder(const std::filesystem::path&,
+                                                       const engine::AcquireOptions& /*options*/ = {}) override {
+    if (encoder == nullptr) throw Error(ErrorCode::model_unavailable, "the fake engine has no encoder");
+    return encoder;
+  }
+  std::shared_ptr<engine::TextEncoder> find_encoder(const std::filesystem::path&) override { return nullptr; }
   engine::Stopped stop(const std::filesystem::path&) override { return engine::Stopped::not_loaded; }
   std::vector<engine::ModelStatus> status() const override { return statuses; }
   engine::EngineFigures figures() const override { return {0, 0, statuses}; }
@@ -196,6 +202,7 @@ class Engine final : public engine::Engine {
     return acquired_;
   }
 
+  std::shared_ptr<engine::TextEncoder> encoder;  ///< what acquire_encoder() gives
   std::optional<Error> broken;
   std::atomic<bool> present = false;  ///< find() gives the model
   std::atomic<int> finds = 0;         ///< calls of find() that have their answer

@@ -5,12 +5,15 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "tasks/admission.h"
+#include "tasks/encoding_input.h"
+#include "tasks/encoding_run.h"
 #include "tasks/model_waiting.h"
 #include "tasks/text_generation_input.h"
 #include "tasks/text_generation_run.h"
@@ -23,6 +26,8 @@ namespace {
 constexpr std::size_t kRunBytes = 16 << 10;
 /// A token of an answer, as the sequence keeps it and as text.
 constexpr std::size_t kTokenBytes = 16;
+/// Of a text's vector or score, beside the text: what engine and dialect keep of it.
+constexpr std::size_t kTextBytes = 16 << 10;
 
 Error busy() {
   Error error(ErrorCode::out_of_capacity);
@@ -81,17 +86,24 @@ struct LocalRunner::Impl {
   std::mutex mutex;
   std::condition_variable ended;
   std::uint64_t next = 0;
-  std::map<std::uint64_t, std::weak_ptr<TextGenerationRun>> active;
+  std::map<std::uint64_t, std::weak_ptr<LocalRun>> active;
 
   mutable Admission admission;
   WorkQueue work;
   ModelWaiting waiting;  // last: its threads end first, they hand over to `work`
 
   const catalog::ModelEntry& entry_of(const std::string& id) const;
-  TextGenerationJob check(RunRequest request) const;
+  using MakeRun = std::function<std::shared_ptr<LocalRun>(std::shared_ptr<RunSink>, std::function<void()> on_end)>;
+
+  /// What all tasks check. The inputs come back with their defaults and without what nobody reads.
+  Job check(RunRequest& request) const;
+  /// A place for a checked run whose input takes so many bytes.
+  void admit(Job& job, bool reject_if_busy, std::size_t bytes) const;
   void refuse_if_busy(const ResolvedWeights& resolved) const;
-  std::shared_ptr<Run> start(TextGenerationJob job, std::shared_ptr<RunSink> sink);
-  void begin(const std::shared_ptr<TextGenerationRun>& run);
+  MakeRun text_generation(RunRequest request);
+  MakeRun encoding(RunRequest request);
+  std::shared_ptr<Run> start(RunRequest request, std::shared_ptr<RunSink> sink);
+  void begin(const std::shared_ptr<LocalRun>& run);
   void forget(std::uint64_t key);
 };
 
@@ -106,25 +118,16 @@ const catalog::ModelEntry& LocalRunner::Impl::entry_of(const std::string& id) co
   return *entry;
 }
 
-TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
-  TextGenerationJob job;
+Job LocalRunner::Impl::check(RunRequest& request) const {
+  Job job;
   job.entry = &entry_of(request.model);
-  const auto* const max_tokens = request.inputs.if_contains("max_tokens");
-  const bool max_tokens_given = max_tokens != nullptr && !max_tokens->is_null();
   std::vector<std::string> unused;
   if (const auto violation = catalog.validate(*job.entry, request.inputs, unused)) {
     throw Error(ErrorCode::invalid_input, catalog::describe(*violation));
   }
   if (request.inputs.contains("requests")) throw Error(ErrorCode::not_served, "batch requests (requests)");
   for (const auto& name : unused) request.inputs.erase(name);
-  job.input = read_text_generation(std::move(request.inputs), max_tokens_given);
   job.weights = weights.resolve(*job.entry);
-  if (!job.weights.available) throw Error(ErrorCode::model_unavailable, job.weights.advice);
-  if (request.reject_if_busy) refuse_if_busy(job.weights);
-  const auto answer = static_cast<std::size_t>(std::clamp<std::int64_t>(job.input.max_tokens, 0, 1 << 20));
-  job.place = admission.enter(
-      job.weights.path, bytes_of(job.input.messages) + job.input.raw_prompt.size() + answer * kTokenBytes + kRunBytes);
-
   job.info.model = job.entry->id;
   job.info.weights = job.weights.name;
   job.info.stand_in = job.weights.stand_in;
@@ -141,10 +144,13 @@ TextGenerationJob LocalRunner::Impl::check(RunRequest request) const {
               job.entry->task,
               job.weights.stand_in,
               request.plan};
-  job.prefix_cache = !request.prefix_cache     ? engine::PrefixCache::off
-                     : request.session_returns ? engine::PrefixCache::keep
-                                               : engine::PrefixCache::on;
   return job;
+}
+
+void LocalRunner::Impl::admit(Job& job, bool reject_if_busy, std::size_t bytes) const {
+  if (!job.weights.available) throw Error(ErrorCode::model_unavailable, job.weights.advice);
+  if (reject_if_busy) refuse_if_busy(job.weights);
+  job.place = admission.enter(job.weights.path, bytes + kRunBytes);
 }
 
 void LocalRunner::Impl::refuse_if_busy(const ResolvedWeights& resolved) const {
@@ -154,15 +160,46 @@ void LocalRunner::Impl::refuse_if_busy(const ResolvedWeights& resolved) const {
   }
 }
 
-std::shared_ptr<Run> LocalRunner::Impl::start(TextGenerationJob job, std::shared_ptr<RunSink> sink) {
+LocalRunner::Impl::MakeRun LocalRunner::Impl::text_generation(RunRequest request) {
+  const auto* const max_tokens = request.inputs.if_contains("max_tokens");
+  const bool max_tokens_given = max_tokens != nullptr && !max_tokens->is_null();
+  Job job = check(request);
+  TextGenerationInput input = read_text_generation(std::move(request.inputs), max_tokens_given);
+  const auto answer = static_cast<std::size_t>(std::clamp<std::int64_t>(input.max_tokens, 0, 1 << 20));
+  admit(job, request.reject_if_busy, bytes_of(input.messages) + input.raw_prompt.size() + answer * kTokenBytes);
+  const auto prefix_cache = !request.prefix_cache     ? engine::PrefixCache::off
+                            : request.session_returns ? engine::PrefixCache::keep
+                                                      : engine::PrefixCache::on;
+  return [this, job = std::move(job), input = std::move(input), prefix_cache](
+             std::shared_ptr<RunSink> sink, std::function<void()> on_end) mutable -> std::shared_ptr<LocalRun> {
+    return std::make_shared<TextGenerationRun>(std::move(job), std::move(input), prefix_cache, meter, clock,
+                                               std::move(sink), std::move(on_end));
+  };
+}
+
+LocalRunner::Impl::MakeRun LocalRunner::Impl::encoding(RunRequest request) {
+  Job job = check(request);
+  EncodingInput input = read_encoding(std::move(request.inputs), *job.entry);
+  std::size_t bytes = input.query.size();
+  for (const std::string& text : input.texts) bytes += text.size() + kTextBytes;
+  admit(job, request.reject_if_busy, bytes);
+  return [this, job = std::move(job), input = std::move(input)](
+             std::shared_ptr<RunSink> sink, std::function<void()> on_end) mutable -> std::shared_ptr<LocalRun> {
+    return std::make_shared<EncodingRun>(std::move(job), std::move(input), work, meter, clock, std::move(sink),
+                                         std::move(on_end));
+  };
+}
+
+std::shared_ptr<Run> LocalRunner::Impl::start(RunRequest request, std::shared_ptr<RunSink> sink) {
+  const bool encodes = kind_of(entry_of(request.model)) == ModelKind::encoder;
+  MakeRun make = encodes ? encoding(std::move(request)) : text_generation(std::move(request));
   std::uint64_t key = 0;
   {
     const std::lock_guard lock(mutex);
     key = next++;
-    active.emplace(key, std::weak_ptr<TextGenerationRun>());
+    active.emplace(key, std::weak_ptr<LocalRun>());
   }
-  const auto run =
-      std::make_shared<TextGenerationRun>(std::move(job), meter, clock, std::move(sink), [this, key] { forget(key); });
+  const auto run = make(std::move(sink), [this, key] { forget(key); });
   {
     const std::lock_guard lock(mutex);
     active[key] = run;
@@ -175,9 +212,9 @@ std::shared_ptr<Run> LocalRunner::Impl::start(TextGenerationJob job, std::shared
 }
 
 // On a work thread. What is in memory goes on at once; what is not waits elsewhere and comes back.
-void LocalRunner::Impl::begin(const std::shared_ptr<TextGenerationRun>& run) {
-  if (const auto model = engine.find(run->weights())) return run->prepare(model);
-  waiting.wait_for(run->weights(), [this, run](const std::shared_ptr<engine::ChatModel>& model, const Error* error) {
+void LocalRunner::Impl::begin(const std::shared_ptr<LocalRun>& run) {
+  if (const LoadedModel model = find(engine, run->kind(), run->weights()); holds(model)) return run->prepare(model);
+  waiting.wait_for(run->kind(), run->weights(), [this, run](const LoadedModel& model, const Error* error) {
     if (error != nullptr) return run->refuse(*error);
     if (!work.post([run, model] { run->prepare(model); })) run->prepare(model);
   });
@@ -194,7 +231,7 @@ LocalRunner::LocalRunner(const catalog::Catalog& catalog, engine::Engine& engine
     : impl_(std::make_unique<Impl>(catalog, engine, meter, clock, weights, options)) {}
 
 LocalRunner::~LocalRunner() {
-  std::vector<std::shared_ptr<TextGenerationRun>> running;
+  std::vector<std::shared_ptr<LocalRun>> running;
   {
     const std::lock_guard lock(impl_->mutex);
     for (const auto& [key, weak] : impl_->active) {
@@ -208,7 +245,7 @@ LocalRunner::~LocalRunner() {
 }
 
 std::shared_ptr<Run> LocalRunner::run(RunRequest request, std::shared_ptr<RunSink> sink) {
-  return impl_->start(impl_->check(std::move(request)), std::move(sink));
+  return impl_->start(std::move(request), std::move(sink));
 }
 
 }  // namespace glia::tasks

@@ -28,9 +28,22 @@ class Recorder final : public RunSink {
     info_ = info;
   }
   void text(std::string_view piece) override { note("text " + std::string(piece)); }
-  void finished(const TextResult& result) override { end("finished " + result.finish_reason, result); }
+  void finished(const TextResult& result) override {
+    {
+      const std::lock_guard lock(mutex_);
+      result_ = result;
+    }
+    end("finished " + result.finish_reason, result);
+  }
+  void encoded(const EncodingResult& result) override {
+    {
+      const std::lock_guard lock(mutex_);
+      encoded_ = result;
+    }
+    end("encoded", result);
+  }
   void failed(const Error& error) override { end("failed " + error.message(), {}); }
-  void cancelled(const TextResult& result) override { end("cancelled", result); }
+  void cancelled(const RunResult& result) override { end("cancelled", result); }
 
   std::vector<std::string> events() {
     const std::lock_guard lock(mutex_);
@@ -46,6 +59,10 @@ class Recorder final : public RunSink {
     const std::lock_guard lock(mutex_);
     return info_;
   }
+  EncodingResult encoding() {
+    const std::lock_guard lock(mutex_);
+    return encoded_;
+  }
   TextResult result() {
     const std::lock_guard lock(mutex_);
     return result_;
@@ -57,10 +74,10 @@ class Recorder final : public RunSink {
     EXPECT_FALSE(ended_) << event << " after the end";
     events_.push_back(std::move(event));
   }
-  void end(std::string event, const TextResult& result) {
+  void end(std::string event, const RunResult& result) {
     note(std::move(event));
     const std::lock_guard lock(mutex_);
-    result_ = result;
+    static_cast<RunResult&>(result_) = result;
     ended_ = true;
     changed_.notify_all();
   }
@@ -70,6 +87,7 @@ class Recorder final : public RunSink {
   std::vector<std::string> events_;
   RunInfo info_;
   TextResult result_;
+  EncodingResult encoded_;
   bool ended_ = false;
 };
 

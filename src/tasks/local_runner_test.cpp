@@ -71,8 +71,7 @@ TEST_F(LocalRunnerTest, AModelWithoutAPriceCostsNothing) {
 TEST_F(LocalRunnerTest, WhatIsWrongWithTheRequestIsSaidAtOnce) {
   EXPECT_EQ(refusal(R"({"prompt":"hi"})", "@cf/meta/llama-9"), "no_such_model: @cf/meta/llama-9");
   EXPECT_EQ(refusal(R"({"prompt":"hi"})", std::string(100000, 'x')).size(), 128U + 15U) << "an absurd id is cut";
-  EXPECT_EQ(refusal(R"({"text":"hi"})", "@cf/baai/bge-base-en-v1.5"),
-            "not_served: @cf/baai/bge-base-en-v1.5: the task Text Embeddings is not built in this version");
+  EXPECT_EQ(refusal(R"({"text":["hi",3]})", "@cf/baai/bge-base-en-v1.5"), "invalid_input: text[1]: must be a string");
   EXPECT_EQ(
       refusal(R"({"prompt":"hi"})", "@cf/meta/llama-3.2-11b-vision-instruct"),
       "not_served: @cf/meta/llama-3.2-11b-vision-instruct: the task Text Generation with pictures is not built in "

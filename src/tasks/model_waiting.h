@@ -6,34 +6,35 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "engine/engine.h"
+#include "tasks/loaded_model.h"
 #include "tasks/work_queue.h"
 
 namespace glia::tasks {
 
 class ModelWaiting {
  public:
-  /// Called once: with the model, or with null and why not.
-  using Ready = std::function<void(std::shared_ptr<engine::ChatModel> model, const Error* error)>;
+  /// Called once: with the model, or with one that holds null and why.
+  using Ready = std::function<void(const LoadedModel& model, const Error* error)>;
 
   /// `threads`: loads at once.
   ModelWaiting(engine::Engine& engine, std::size_t threads);
 
   /// Calls back on one of the loading threads.
-  void wait_for(const std::filesystem::path& path, Ready ready);
+  void wait_for(ModelKind kind, const std::filesystem::path& path, Ready ready);
 
  private:
-  void load(const std::filesystem::path& path);
-  void tell(const std::filesystem::path& path, const std::shared_ptr<engine::ChatModel>& model, const Error* error);
+  using Wanted = std::pair<ModelKind, std::filesystem::path>;
+  void load(const Wanted& wanted);
+  void tell(const Wanted& wanted, const LoadedModel& model, const Error* error);
 
   engine::Engine& engine_;
   std::mutex mutex_;
-  std::map<std::filesystem::path, std::vector<Ready>> waiting_;
+  std::map<Wanted, std::vector<Ready>> waiting_;
   WorkQueue loads_;  // last: its threads end first
 };
 

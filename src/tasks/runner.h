@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/error.h"
@@ -44,28 +45,56 @@ struct RunInfo {
   std::vector<std::string> messages;  ///< notes for the client, e.g. unknown parameters by name
 };
 
-struct TextResult {
-  std::string text;
-  std::string finish_reason;  ///< "stop", "length"; "cancelled" in cancelled() only
+/// What a run of any task took.
+struct RunResult {
   TokenUsage usage;
   double neurons = 0;
   double first_token_ms = 0;  ///< from run() to the first sampled token; 0 when there was none
-  double total_ms = 0;        ///< from run() to the last
+  double total_ms = 0;        ///< from run() to the end
 };
 
-/// Receives one run: started, then text pieces, then exactly one of finished, cancelled and failed. started() comes
-/// with the first token, so what fails before it (a prompt too long, a full queue, an exhausted plan) is failed() alone
-/// and a dialect can still answer with the error's own status. finished() comes after the charge is durable, so a
-/// dialect may end its answer at once.
+struct TextResult : RunResult {
+  std::string text;
+  std::string finish_reason;  ///< "stop", "length"
+};
+
+/// Vectors of texts, in the input's order.
+struct Embeddings {
+  std::vector<float> values;  ///< [texts, width]
+  std::size_t width = 0;
+  std::string pooling = {};  ///< "mean", "cls"; empty: the answer of the id does not say
+  bool of_contexts = false;  ///< bge-m3's contexts without a query, not `text`
+};
+
+/// How well a context answers the query, between 0 and 1; in an answer best first.
+struct ContextScore {
+  std::size_t context = 0;  ///< which of the input's, from 0
+  double score = 0;
+};
+
+struct LabelScore {
+  std::string label;
+  double score = 0;
+};
+
+struct EncodingResult : RunResult {
+  std::variant<Embeddings, std::vector<ContextScore>, std::vector<LabelScore>> answer;
+};
+
+/// Receives one run: started, then text pieces, then exactly one of finished (a text), encoded (what an encoder made of
+/// texts), cancelled and failed. started() comes with the first token or with the answer, so what fails before it (a
+/// prompt too long, a full queue, an exhausted plan) is failed() alone and a dialect can still answer with the error's
+/// own status. finished() and encoded() come after the charge is durable, so a dialect may end its answer at once.
 class RunSink {
  public:
   virtual ~RunSink() = default;
   virtual void started(const RunInfo& info) = 0;
   virtual void text(std::string_view piece) = 0;
   virtual void finished(const TextResult& result) = 0;
+  virtual void encoded(const EncodingResult& result) = 0;
   virtual void failed(const Error& error) = 0;
   /// Run::cancel() took effect; what was used is charged, durably. With or without started() before it.
-  virtual void cancelled(const TextResult& /*partial*/) { failed(Error(ErrorCode::aborted)); }
+  virtual void cancelled(const RunResult& /*partial*/) { failed(Error(ErrorCode::aborted)); }
 };
 
 class Run {

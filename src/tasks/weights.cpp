@@ -82,8 +82,10 @@ ResolvedWeights Weights::resolve(const catalog::ModelEntry& entry) const {
   if (options_.profile == "full" && !entry.full_weights.empty()) return from_hub(entry.full_weights, entry.id);
   const auto* const tiny = options_.profile == "tiny" ? catalog_.weights(entry.tiny_weights) : nullptr;
   if (tiny == nullptr) {
-    w.advice = "no weights are configured for " + entry.id + "; give your own with --model " + entry.id +
-               "=FILE, or use --profile tiny";
+    w.advice = "no weights are configured for " + entry.id + "; give your own with --model " + entry.id + "=FILE";
+    if (options_.profile != "tiny" && catalog_.weights(entry.tiny_weights) != nullptr) {
+      w.advice += ", or use --profile tiny";
+    }
     return w;
   }
   w.name = tiny->name;

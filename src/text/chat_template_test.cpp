@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/sanitized.h"
 #include "text/golden.h"
-#include "text/smollm2.h"
+#include "text/stored_weights.h"
 
 namespace glia::text {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/sanitized.h"
 #include "formats/gguf_writer.h"
 #include "text/golden.h"
-#include "text/smollm2.h"
+#include "text/stored_weights.h"
 
 namespace glia::text {
 namespace {

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "text/chat_template.h"
 #include "text/golden.h"
-#include "text/smollm2.h"
+#include "text/stored_weights.h"
 
 namespace glia::text {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/utf8.h"
 #include "text/golden.h"
-#include "text/smollm2.h"
+#include "text/stored_weights.h"
 
 namespace glia::text {
 namespace {

@@ -27,6 +27,19 @@ struct Tokenizer::Impl {
   std::string eos;
 };
 
+namespace {
+
+Encoding encode_whole(const GliaTokenizer* tokenizer, std::string_view text, const GliaBytes* pair, std::size_t most) {
+  auto encoded = rust::call<GliaEncoded>(glia_tokenizer_encode_whole, tokenizer, rust::bytes(text), pair, most);
+  Encoding out;
+  out.dropped = static_cast<std::int64_t>(encoded.dropped);
+  out.ids = rust::take(encoded.ids);
+  out.types = rust::take(encoded.types);
+  return out;
+}
+
+}  // namespace
+
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
@@ -51,6 +64,15 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool add_spec
 
 std::vector<std::int32_t> Tokenizer::encode_prompt(std::string_view text) const {
   return rust::take(rust::call<GliaIds>(glia_tokenizer_encode_prompt, impl_->handle.get(), rust::bytes(text)));
+}
+
+Encoding Tokenizer::encode_text(std::string_view text, std::size_t most) const {
+  return encode_whole(impl_->handle.get(), text, nullptr, most);
+}
+
+Encoding Tokenizer::encode_pair(std::string_view text, std::string_view pair, std::size_t most) const {
+  const GliaBytes second = rust::bytes(pair);
+  return encode_whole(impl_->handle.get(), text, &second, most);
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {

@@ -19,6 +19,13 @@ namespace glia::text {
 /// Stands in a rendered prompt between the characters of a special token that is meant as text: U+FDD0, a noncharacter.
 inline constexpr std::string_view kLiteralMark = "\xEF\xB7\x90";
 
+/// A text, or a pair of them, as an encoder reads it.
+struct Encoding {
+  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> types;  ///< per token which text of the pair it is of, as the post-processor says: 0 or 1
+  std::int64_t dropped = 0;         ///< tokens that there was no room for
+};
+
 class Tokenizer {
  public:
   /// The content of a tokenizer.json, and of its tokenizer_config.json where there is one (special tokens).
@@ -35,6 +42,11 @@ class Tokenizer {
   /// A prompt as ChatTemplate::render makes it with `literal_for`: special tokens that the template writes are
   /// recognised, those that messages spell stay text. Of any other prompt the same as encode(text, false).
   std::vector<std::int32_t> encode_prompt(std::string_view text) const;
+  /// A text with the special tokens that the tokenizer's post-processor adds, in at most `most` tokens: what is too
+  /// much is dropped from the text's end. Errors: invalid_input also where `most` has no room beside special tokens.
+  Encoding encode_text(std::string_view text, std::size_t most) const;
+  /// A pair likewise (what a cross-encoder scores); tokens are dropped from whichever text is longer.
+  Encoding encode_pair(std::string_view text, std::string_view pair, std::size_t most) const;
   /// All at once. Bytes that do not form UTF-8 become U+FFFD.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special) const;
 

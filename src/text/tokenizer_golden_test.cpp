@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "text/golden.h"
-#include "text/smollm2.h"
+#include "text/stored_weights.h"
 
 namespace glia::text {
 namespace {

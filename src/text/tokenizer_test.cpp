@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "text/smollm2.h"
+#include "text/stored_weights.h"
 
 namespace glia::text {
 namespace {

@@ -76,7 +76,7 @@ class Bound {
     const options = { workers: [worker] };
     const bind = new URL(`${await this.#relay.listen()}/bind/${adapter.major}`);
     this.#instance = new Miniflare(
-      adapter.point_at_glia(adapter.major === 5 ? convertV4MiniflareOptions(options) : options, bind),
+      adapter.point_at_glia(adapter.major === 5 ? convertV4MiniflareOptions(options) : options, () => bind),
     );
     return this;
   }
@@ -123,6 +123,35 @@ for (const wrangler of ["wrangler-486", "wrangler"]) {
       assert.equal(seen.aiGatewayLogId, null);
       assert.equal(seen.lastRequestHttpStatusCode, 200);
       assert.equal(seen.lastRequestInternalStatusCode, null);
+    });
+
+    test("vectors, scores and labels are what run() gives", async () => {
+      const call = (model: string, inputs: object): Promise<Seen> => bound.call({ model, inputs });
+      const vectors = await call("@cf/baai/bge-base-en-v1.5", { text: ["a b", "a"] });
+      assert.deepEqual(vectors.value, {
+        shape: [2, 3],
+        data: [
+          [2, 3, -0.5],
+          [1, 1, -0.5],
+        ],
+        pooling: "mean",
+      });
+      assert.equal(vectors.lastRequestHttpStatusCode, 200);
+      const scores = await call("@cf/baai/bge-reranker-base", {
+        query: "bus",
+        contexts: [{ text: "tea" }, { text: "bus" }],
+      });
+      assert.deepEqual(scores.value, {
+        response: [
+          { id: 1, score: 1 },
+          { id: 0, score: 0 },
+        ],
+      });
+      const labels = await call("@cf/huggingface/distilbert-sst-2-int8", { text: "good" });
+      assert.deepEqual(labels.value, [
+        { label: "NEGATIVE", score: 0.25 },
+        { label: "POSITIVE", score: 0.75 },
+      ]);
     });
 
     test("after each kind of error", async () => {

@@ -197,7 +197,10 @@ for (const wrangler of ["wrangler", "wrangler-486"] satisfies WranglerName[]) {
         .filter((line) => line.startsWith(`[glia] ${kModel} ← ${kWeights} (stand-in)  `));
       assert.equal(lines.length, calls);
       for (const line of lines) assert.match(line, / ms to first token, \S+ tok\/s, \S+ neurons$/);
-      assert.match(world.run.output(), /env\.AI +AI +local \(glia, SmolLM2-135M-Instruct for all \d+ model ids\)/);
+      assert.match(
+        world.run.output(),
+        /env\.AI +AI +local \(glia, SmolLM2-135M-Instruct and 1 more for \d+ model ids\)/,
+      );
     });
 
     test("nothing is left running in the engine", () => world.idle());

@@ -1,4 +1,4 @@
-// The example Worker under a given wrangler, through glia-dev, against the real program: a copy of it in a temporary folder,
+// An example Worker under a given wrangler, through glia-dev, against the real program: a copy of it in a temporary folder,
 // with a ledger of its own.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -91,15 +91,16 @@ export class World {
 
   static async start(
     wrangler: WranglerName,
-    options: { terminal?: boolean; env?: NodeJS.ProcessEnv; flags?: string[] } = {},
+    options: { terminal?: boolean; env?: NodeJS.ProcessEnv; flags?: string[]; example?: "chat" | "rag" } = {},
   ): Promise<World> {
     const glia_program = program();
+    const example = join(kRoot, "examples", options.example ?? "chat");
     tokenizer();
     const folder = temporary_folder();
     for (const part of ["src", "public", "wrangler.toml", "package.json"])
-      cpSync(join(kRoot, "examples/chat", part), join(folder.path, part), { recursive: true });
+      cpSync(join(example, part), join(folder.path, part), { recursive: true });
     mkdirSync(join(folder.path, "node_modules"));
-    const installed = join(kRoot, wrangler === "wrangler" ? "examples/chat" : "npm/glia-dev", "node_modules", wrangler);
+    const installed = join(wrangler === "wrangler" ? example : join(kRoot, "npm/glia-dev"), "node_modules", wrangler);
     symlinkSync(existing(installed, "scripts/npm-ready installs it"), join(folder.path, "node_modules/wrangler"));
     if (wrangler === "wrangler-486") without_assets(join(folder.path, "wrangler.toml"));
     const port = await free_port();

@@ -20,6 +20,7 @@ import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { kDefaultWeights } from "../../npm/glia-dev/src/weights/default_weights.ts";
 import { free_port, left_running, nothing_left, until } from "../../npm/glia-dev/test/helpers.ts";
 
 export const kRoot = resolve(import.meta.dirname, "../..");
@@ -27,7 +28,7 @@ export const kRoot = resolve(import.meta.dirname, "../..");
 export type Installation = "newest" | "oldest";
 
 const kPackages = process.env.GLIA_PACKAGES ?? join(kRoot, "build/package");
-const kWeightsFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
+const kWeightsFiles = kDefaultWeights.flatMap(({ files }) => files.map(({ path }) => path));
 
 function existing(path: string, how: string): string {
   if (!existsSync(path)) throw new Error(`${path} is missing: ${how}`);
@@ -57,9 +58,11 @@ export class World {
     this.#fill_bin(join(this.folder, "bin"), process.execPath);
     const data = process.env.XDG_DATA_HOME ?? join(homedir(), ".local/share");
     const models = process.env.GLIA_MODELS ?? join(data, "glia/models");
-    const file = existing(join(models, kWeightsFile), "scripts/fetch-weights");
+    for (const path of kWeightsFiles) existing(join(models, path), "scripts/fetch-weights");
     this.#weights = http.createServer((request, response) => {
-      if (request.url !== `/${kWeightsFile}`) return void response.writeHead(404).end();
+      const path = decodeURIComponent(request.url ?? "").slice(1);
+      if (!kWeightsFiles.includes(path)) return void response.writeHead(404).end();
+      const file = join(models, path);
       response.writeHead(200, { "content-length": statSync(file).size });
       createReadStream(file).pipe(response);
     });

@@ -4,6 +4,8 @@
 #include <condition_variable>
 #include <sstream>
 
+#include "tasks/encoding_input.h"
+
 namespace glia::protocol {
 namespace {
 
@@ -127,6 +129,41 @@ Script script_of(const json::object& inputs, const catalog::ModelEntry& entry) {
   return script;
 }
 
+/// What it makes of texts: a vector is its words, its bytes and -0.5; a context's score the share of the query's words
+/// that it holds; of labels the first is right by a quarter.
+tasks::EncodingResult encode(const tasks::EncodingInput& input, const catalog::ModelEntry& entry) {
+  tasks::EncodingResult result;
+  result.usage.prompt_tokens = std::ssize(words_of(input.query));
+  tasks::Embeddings vectors;
+  vectors.width = 3;
+  vectors.of_contexts = input.of_contexts;
+  if (input.names_pooling) vectors.pooling = input.pooling == engine::Pooling::mean ? "mean" : "cls";
+  std::vector<tasks::ContextScore> scores;
+  for (const std::string& text : input.texts) {
+    const auto words = words_of(text);
+    result.usage.prompt_tokens += std::ssize(words);
+    vectors.values.insert(vectors.values.end(),
+                          {static_cast<float>(words.size()), static_cast<float>(text.size()), -0.5F});
+    const auto asked = words_of(input.query);
+    const auto found = std::count_if(asked.begin(), asked.end(), [&](const std::string& word) {
+      return std::find(words.begin(), words.end(), word) != words.end();
+    });
+    scores.push_back({scores.size(), static_cast<double>(found) / std::max(1.0, static_cast<double>(asked.size()))});
+  }
+  std::stable_sort(scores.begin(), scores.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
+  if (input.top_k && *input.top_k < scores.size()) scores.resize(*input.top_k);
+  if (input.task == tasks::EncodingTask::embeddings) {
+    result.answer = std::move(vectors);
+  } else if (input.task == tasks::EncodingTask::classification) {
+    result.answer = std::vector<tasks::LabelScore>{{"NEGATIVE", 0.25}, {"POSITIVE", 0.75}};
+  } else {
+    result.answer = std::move(scores);
+  }
+  if (entry.price) result.neurons = entry.price->neurons(result.usage.prompt_tokens, 0);
+  result.total_ms = 2;
+  return result;
+}
+
 }  // namespace
 
 FakeRunner::~FakeRunner() {
@@ -155,6 +192,20 @@ std::shared_ptr<tasks::Run> FakeRunner::run(tasks::RunRequest request, std::shar
   }
   tasks::RunInfo info{entry->id, std::string(kWeights), true, {}};
   for (const auto& name : unknown) info.messages.push_back("unknown parameter: " + name);
+  if (entry->task != "Text Generation") {
+    for (const auto& name : unknown) request.inputs.erase(name);
+    const tasks::EncodingInput input = tasks::read_encoding(std::move(request.inputs), *entry);
+    const auto words = words_of(input.texts.at(0));
+    if (words.size() > 1 && words[0] == "fail") throw error_named(words[1]);
+    const auto run = std::make_shared<FakeRun>();
+    const std::lock_guard lock(mutex_);
+    threads_.emplace_back([input, entry, info, sink = std::move(sink)]() mutable {
+      sink->started(info);
+      sink->encoded(encode(input, *entry));
+      sink.reset();
+    });
+    return run;
+  }
   Script script = script_of(request.inputs, *entry);
   if (script.command == "fail") throw error_named(script.argument);
   if (script.command == "busy" && request.reject_if_busy) throw Error(ErrorCode::out_of_capacity);

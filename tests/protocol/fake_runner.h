@@ -7,6 +7,9 @@
 //   busy          throws out_of_capacity where the request would rather not wait, else answers "ok"
 //   anything else answers "ok"
 //
+// Of embeddings, reranking and classification it answers what encode() in the .cpp says; `fail NAME` as the first text
+// throws.
+//
 // Of what a session that will be back (x-session-affinity) asked, the words are cached for its account: a prompt that
 // begins as one of them did has those words as cached tokens, but for its last.
 #pragma once

@@ -75,7 +75,11 @@ std::string keep(const Case& c, const http::ClientResponse& response, Kept& kept
 std::string run_case(const Case& c, const std::string& base, Kept& kept) {
   http::Headers headers;
   for (const auto& [name, value] : c.headers) headers.emplace_back(name, filled(value, kept));
-  const std::string body = filled(c.body, kept);
+  std::string body = filled(c.body, kept);
+  if (const std::string mark = "{{crlf}}\n"; body.starts_with(mark)) {
+    body.erase(0, mark.size());
+    for (auto at = body.find('\n'); at != std::string::npos; at = body.find('\n', at + 2)) body.insert(at, "\r");
+  }
   const std::string close_mark = "{{close}}";
   const bool leave = body.ends_with(close_mark);
   const std::string sent = leave ? body.substr(0, body.size() - close_mark.size()) : body;
@@ -104,6 +108,11 @@ class FakeEngine final : public engine::Engine {
     throw error;
   }
   std::shared_ptr<engine::ChatModel> find(const std::filesystem::path&) override { return nullptr; }
+  std::shared_ptr<engine::TextEncoder> acquire_encoder(const std::filesystem::path&,
+                                                       const engine::AcquireOptions&) override {
+    throw Error(ErrorCode::model_unavailable, "the fake engine has no encoder");
+  }
+  std::shared_ptr<engine::TextEncoder> find_encoder(const std::filesystem::path&) override { return nullptr; }
   engine::Stopped stop(const std::filesystem::path&) override { return engine::Stopped::when_idle; }
   std::vector<engine::ModelStatus> status() const override {
     engine::ModelStatus status;
@@ -147,6 +156,7 @@ struct FakeServer {
       return std::vector<ledger::UsageRow>{row};
     };
     services.engine = &engine;
+    services.vectorize = vectorize.get();
     app = std::make_unique<api::App>(services, api::AppInfo{version, "cpu fake", "tiny", "127.0.0.1"});
     http::ServerOptions options;
     options.port = port;
@@ -159,6 +169,7 @@ struct FakeServer {
   catalog::Catalog catalog = catalog::Catalog::load();
   FakeRunner runner{catalog};
   FakeEngine engine;
+  std::unique_ptr<vectorize::Vectorize> vectorize = vectorize::Vectorize::open({}, clock);  // in memory, at once
   std::unique_ptr<api::App> app;
   std::unique_ptr<http::Server> server;
 };

@@ -1,9 +1,9 @@
-// glia-dev: finds or starts Glia, then runs the project's own tool with env.AI pointed at it.
+// glia-dev: finds or starts Glia, then runs the project's own tool with its AI and Vectorize bindings pointed at it.
 import { kHelp, parse_arguments, UsageError, type Arguments } from "./arguments.ts";
 import { run_command, type Command } from "./child.ts";
 import { Glia, type ServerInfo } from "./glia/glia.ts";
 import { log_path } from "./glia/program.ts";
-import { environment_with, preload_url } from "./handover.ts";
+import { environment_with, preload_url, type Handover } from "./handover.ts";
 import {
   call_line,
   connected_lines,
@@ -91,7 +91,7 @@ async function run(parsed: Arguments): Promise<number> {
     },
     on_lost: (text) => print(problem_line(text, style)),
   });
-  relay = new Relay({ glia, tape, on_refused });
+  relay = new Relay({ glia, tape, on_refused, on_note: (text) => print(problem_line(text, style)) });
   if (faults !== undefined) print(problem_line(faults, style));
   try {
     const base = await relay.listen();
@@ -104,7 +104,7 @@ async function run(parsed: Arguments): Promise<number> {
       const lines = problems.map((problem) => problem_line(problem, style));
       for (const line of lines.length > 0 ? lines : missing_lines(models, style)) print(line);
     }
-    const handover = { relay: base, label: mode_label(info?.models), local_only: parsed.command === undefined };
+    const handover = handover_of(parsed, base, mode_label(info?.models));
     const env = environment_with(command.env, handover, preload_url());
     return await run_command({ ...command, env }, parsed.command !== undefined);
   } catch (error) {
@@ -120,11 +120,7 @@ async function run(parsed: Arguments): Promise<number> {
 /** The command with its env.AI answered from recordings: no program, no weights. */
 async function run_replay(parsed: Arguments, command: Command, relay: Relay): Promise<number> {
   try {
-    const handover = {
-      relay: await relay.listen(),
-      label: "glia, recorded answers",
-      local_only: parsed.command === undefined,
-    };
+    const handover = handover_of(parsed, await relay.listen(), "glia, recorded answers");
     const env = environment_with(command.env, handover, preload_url());
     return await run_command({ ...command, env }, parsed.command !== undefined);
   } catch (error) {
@@ -133,6 +129,11 @@ async function run_replay(parsed: Arguments, command: Command, relay: Relay): Pr
   } finally {
     relay.close();
   }
+}
+
+function handover_of(parsed: Arguments, relay: string, label: string): Handover {
+  const own_command = parsed.command === undefined;
+  return { relay, label, local_only: own_command, own_indexes: !own_command };
 }
 
 /** What --fetch-weights does. */

@@ -7,6 +7,8 @@ export interface Handover {
   label: string;
   /** The command is our own `wrangler dev --local`: none of its bindings is remote. */
   local_only: boolean;
+  /** In a test runner each Miniflare has Vectorize indexes of its own, gone with it. */
+  own_indexes: boolean;
 }
 
 const kVariable = "GLIA_DEV";

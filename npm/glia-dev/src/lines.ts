@@ -20,10 +20,12 @@ export function style_for(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): 
   return { dim: paint(2, 22), green: paint(32, 39), yellow: paint(33, 39), red: paint(31, 39) };
 }
 
-/** The distinct weights of a list of served ids, in the list's order, with how many ids each answers. */
+/** The distinct weights of a list of served ids, in the list's order, with how many ids each answers; not of ids for which
+ * there are none until somebody names some: a call of such an id says so. */
 function weights_of(models: readonly ServedModel[]): Array<{ weights: string; ids: ServedModel[] }> {
   const groups = new Map<string, ServedModel[]>();
-  for (const model of models) groups.set(model.weights, [...(groups.get(model.weights) ?? []), model]);
+  for (const model of models.filter((each) => each.weights !== ""))
+    groups.set(model.weights, [...(groups.get(model.weights) ?? []), model]);
   return [...groups].map(([weights, ids]) => ({ weights, ids }));
 }
 
@@ -37,7 +39,8 @@ export function mode_label(models: readonly ServedModel[] | undefined): string {
   const groups = weights_of(models);
   const [first] = groups;
   if (first === undefined) return "glia, no models";
-  if (groups.length > 1) return `glia, ${first.weights} and ${groups.length - 1} more for ${models.length} model ids`;
+  const ids = groups.reduce((sum, group) => sum + group.ids.length, 0);
+  if (groups.length > 1) return `glia, ${first.weights} and ${groups.length - 1} more for ${ids} model ids`;
   if (first.ids.every((model) => !model.stand_in)) return `glia, ${first.weights}`;
   return `glia, ${first.weights} for ${first.ids.length === 1 ? bare_id(first.ids[0]!.id) : `all ${first.ids.length} model ids`}`;
 }
@@ -89,6 +92,8 @@ export function call_line(event: CallEvent, style: Style): string {
   const facts: string[] = [];
   if (event.first_token_ms != null) facts.push(`${number(event.first_token_ms)} ms to first token`);
   if (event.tokens_per_s != null) facts.push(`${number(event.tokens_per_s)} tok/s`);
+  if (event.status === "ok" && event.completion_tokens === 0 && event.prompt_tokens)
+    facts.push(`${event.prompt_tokens} tokens read in ${number(event.total_ms ?? 0)} ms`);
   if (event.fault != null) facts.push(`fault ${event.fault}`);
   if (event.neurons != null) facts.push(`${number(event.neurons)} neurons`);
   const tag = event.status === "cancelled" ? style.yellow("[glia]") : style.green("[glia]");

@@ -1,6 +1,7 @@
 // One HTTP call on its way through us: on to Glia as it comes, or, when something is recorded, replayed or shown, looked at.
 import * as http from "node:http";
 import { when_silent } from "./glia/liveness.ts";
+import type { BindingInfo } from "./glia/session.ts";
 import { identify, type Call, type Dialect } from "./tape/call.ts";
 import type { Listener } from "./tape/tape.ts";
 
@@ -10,11 +11,15 @@ const kMostBodyBytes = 64 << 20;
 export interface Onward {
   /** Do not keep this process alive. */
   unref: boolean;
+  /** In place of the request's own headers. */
+  as?: Record<string, string>;
   /** For every answer. */
   extra: Record<string, string>;
   listener?: Listener | undefined;
   /** The whole body, where it was read already. */
   body?: Buffer | undefined;
+  /** The head of the answer is there. */
+  answered?(fields: http.IncomingHttpHeaders): void;
   /** Glia went away before it answered. */
   lost(): void;
   /** Glia is there, but hangs. */
@@ -25,9 +30,10 @@ export function pass_on(
   request: http.IncomingMessage,
   response: http.ServerResponse,
   target: URL,
-  { unref, extra, listener, body, lost, silent }: Onward,
+  { unref, as, extra, listener, answered, body, lost, silent }: Onward,
 ): void {
-  const { host: _, connection: __, ...headers } = request.headers;
+  const { host: _, connection: __, ...given } = request.headers;
+  const headers: http.IncomingHttpHeaders = { ...given, ...as };
   if (body !== undefined) {
     delete headers["transfer-encoding"];
     headers["content-length"] = String(body.length);
@@ -38,6 +44,7 @@ export function pass_on(
   if (unref) upstream.on("socket", (socket) => socket.unref());
   upstream.on("response", (from) => {
     const { connection: ___, "keep-alive": ____, ...back } = from.headers;
+    answered?.(from.headers);
     listener?.head(from.statusCode ?? 502, from.headers);
     response.writeHead(from.statusCode ?? 502, { ...back, ...extra });
     response.flushHeaders();
@@ -78,6 +85,7 @@ export function pass_on(
 export async function read_call(
   request: http.IncomingMessage,
   target: string,
+  binding: BindingInfo | undefined,
 ): Promise<{ call: Call; body: Buffer } | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -91,7 +99,8 @@ export async function read_call(
     return undefined;
   }
   const body = Buffer.concat(chunks);
-  return { call: identify({ method: request.method ?? "GET", target, headers: request.headers, body }), body };
+  const index = binding?.type === "vectorize" ? binding.index_name : undefined;
+  return { call: identify({ method: request.method ?? "GET", target, headers: request.headers, body, index }), body };
 }
 
 /** An error in a dialect's own shape. */
@@ -99,6 +108,8 @@ export function error_body(dialect: Dialect, kind: { code: number; name: string 
   switch (dialect) {
     case "binding": // what workerd's Ai class turns into `InferenceUpstreamError("<code>: <description>")`
       return JSON.stringify({ internalCode: kind.code, message: text, name: "AiError", description: text });
+    case "vectorize": // and of its Vectorize class: "VECTOR_QUERY_ERROR (code = <code>): <error>"
+      return JSON.stringify({ code: kind.code, error: text });
     case "rest":
       return JSON.stringify({
         result: null,

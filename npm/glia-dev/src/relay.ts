@@ -1,4 +1,4 @@
-// A loopback server that the Worker's env.AI is pointed at. It passes each call on to glia serve, as it comes, and answers
+// A loopback server that the Worker's AI and Vectorize bindings are pointed at. It passes each call on to glia serve, as it comes, and answers
 // itself, within a second and with what to type, while Glia cannot. So wrangler may start before Glia does, and the address
 // that Miniflare was given stays right when Glia is started anew.
 //
@@ -8,6 +8,7 @@ import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { read_bound, type Bound } from "./bind.ts";
 import type { Readiness } from "./glia/glia.ts";
 import { lost_during_call, problem_of } from "./glia/messages.ts";
 import type { BindingInfo, Session } from "./glia/session.ts";
@@ -22,19 +23,26 @@ const kNotServed = { code: 7501, status: 501, name: "not_served" };
 /** A Glia that ends closes all its connections within this time. */
 const kLostMs = 100;
 
+/** Different notes that are printed. */
+const kMostNotes = 100;
+
 /** How long a call waits for a Glia that starts or loads. */
 const kWaitMs = 800;
 
 /** Who knows the session that calls go to. */
 export interface Upstream {
   ready_within(ms: number): Promise<Readiness>;
-  session_for(session: Session, binding: string, info: BindingInfo): Promise<Session>;
+  /** For those whose session has indexes that are not their own already. */
+  own_session?(name: string): Promise<Session>;
+  end_own_session?(name: string): Promise<void>;
 }
 
 export interface RelayOptions {
   glia: Upstream;
   /** A call that Glia never saw, for the terminal. */
   on_refused(model: string, problem: string): void;
+  /** What Glia noted about a call of a Vectorize binding (a filter on a property without an index), for the terminal; once. */
+  on_note?(text: string): void;
   /** Records, replays, shows. */
   tape?: Tape | undefined;
   on_replayed?(call: Call, status: number, type: string, body: Buffer): void;
@@ -48,6 +56,7 @@ export class Relay {
   readonly #server: http.Server;
   /** Open terminal streams of preloads: they print our lines between their own. */
   readonly #consoles = new Set<http.ServerResponse>();
+  readonly #noted = new Set<string>();
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -59,8 +68,8 @@ export class Relay {
   }
 
   /**
-   * Resolves with the base URL: `<base>/bind/<miniflare major>` and `<base>/console` are the preload's, and what stands behind
-   * `<base>` otherwise is Glia's own path (`/v1/…`, `/client/v4/…`) within our session.
+   * Resolves with the base URL: `<base>/bind/…` (bind.ts), `<base>/own/…` and `<base>/console` are the preload's, and what stands behind `<base>`
+   * otherwise is Glia's own path (`/v1/…`, `/client/v4/…`) within our session.
    */
   async listen(): Promise<string> {
     await new Promise<void>((resolve, reject) => this.#server.once("error", reject).listen(0, "127.0.0.1", resolve));
@@ -78,6 +87,13 @@ export class Relay {
     return target !== undefined;
   }
 
+  #note(binding: string, note: string | string[] | undefined): void {
+    const text = `env.${binding.replace("/", " (")}): ${String(note)}`;
+    if (note === undefined || this.#noted.has(text) || this.#noted.size >= kMostNotes) return;
+    this.#noted.add(text);
+    this.#options.on_note?.(text);
+  }
+
   close(): void {
     for (const response of this.#consoles) response.end();
     this.#server.close();
@@ -86,24 +102,28 @@ export class Relay {
 
   #route(request: http.IncomingMessage, response: http.ServerResponse): void {
     const path = new URL(request.url ?? "/", "http://relay").pathname;
-    const [, token, what, major] = path.split("/");
+    const [, token, what, ...rest] = path.split("/");
     if (token !== this.#token) {
       response.writeHead(404).end();
     } else if (what === "console") {
       response.writeHead(200, { "content-type": "application/x-ndjson" }).flushHeaders();
       this.#consoles.add(response);
       response.on("close", () => this.#consoles.delete(response));
+    } else if (what === "own" && request.method === "DELETE") {
+      void this.#options.glia.end_own_session?.(rest[0] ?? "");
+      response.writeHead(204).end();
     } else if (what === "bind") {
       const target = header(request, "mf-url");
-      if (header(request, "mf-binding") === undefined || target === undefined) {
+      const bound = read_bound(rest[0], rest[1]);
+      if (header(request, "mf-binding") === undefined || target === undefined || bound === undefined) {
         const body = error_body("binding", kNotServed, "Only calls of bindings are served here.");
         return answer_json(response, kNotServed.status, body);
       }
       // Miniflare 5 takes an unmarked 403 or redirect for a block by Cloudflare Access.
-      const extra: Record<string, string> = major === "5" ? { "mf-forwarded-response": "true" } : {};
-      void this.#call(request, response, target, extra);
+      const extra: Record<string, string> = bound.major === "5" ? { "mf-forwarded-response": "true" } : {};
+      void this.#call(request, response, target, bound, extra);
     } else {
-      void this.#call(request, response, request.url!.slice(token!.length + 1), {});
+      void this.#call(request, response, request.url!.slice(token!.length + 1), undefined, {});
     }
   }
 
@@ -111,12 +131,13 @@ export class Relay {
     request: http.IncomingMessage,
     response: http.ServerResponse,
     target: string,
+    /** Undefined for a call that is no binding's. */
+    bound: Bound | undefined,
     extra: Record<string, string>,
   ): Promise<void> {
     const { glia, tape, unref = false } = this.#options;
-    const forwarded = header(request, "mf-binding");
-    const dialect: Dialect =
-      forwarded !== undefined ? "binding" : /^(\/ai)?\/v1\/|\/ai\/v1\//.test(target) ? "openai" : "rest";
+    const binding = bound && binding_of(bound, header(request, "mf-binding")!, target);
+    const dialect: Dialect = binding ? binding.dialect : /^(\/ai)?\/v1\/|\/ai\/v1\//.test(target) ? "openai" : "rest";
     const refuse = (
       problem: string,
       kind = kUnavailable,
@@ -126,7 +147,8 @@ export class Relay {
       answer_json(response, kind.status, error_body(dialect, kind, problem));
     };
     try {
-      const seen = tape && (await read_call(request, target));
+      if (binding && binding.info === undefined) return refuse(no_index(binding.name), kNotServed);
+      const seen = tape && (await read_call(request, target, binding?.info));
       if (tape && !seen) return void response.destroy();
       if (tape?.replays) {
         const played = await tape.replay(seen!.call, response, extra, (problem) =>
@@ -137,16 +159,17 @@ export class Relay {
       }
       const ready = await glia.ready_within(kWaitMs);
       if ("problem" in ready) return refuse(ready.problem);
-      const session =
-        forwarded === undefined
-          ? ready.session
-          : await glia.session_for(ready.session, forwarded, binding_info(target));
-      const to = forwarded === undefined ? new URL(`${session.base.href}${target}`) : session.url;
+      const own = binding?.dialect === "vectorize" ? bound?.own : undefined;
+      const session = own === undefined ? ready.session : ((await glia.own_session?.(own)) ?? ready.session);
+      if (binding) await session.bind(binding.name, binding.info!);
+      const to = binding ? session.url : new URL(`${session.base.href}${target}`);
       const listener = seen && tape?.listen(seen.call);
       pass_on(request, response, to, {
         unref,
+        as: binding ? { "mf-binding": binding.name } : {},
         extra,
         listener,
+        answered: (fields) => binding?.info?.type === "vectorize" && this.#note(binding.name, fields["x-glia-note"]),
         body: seen?.body,
         silent: () => refuse(problem_of({ kind: "silent" }, new URL(to.origin))),
         // The connection broke without an answer: as a fault that is rehearsed, or because Glia ended.
@@ -170,7 +193,6 @@ export class Relay {
     socket.on("error", () => {});
     const url = new URL(request.url ?? "/", "http://relay");
     const [, token, what] = url.pathname.split("/");
-    const target = header(request, "mf-url");
     const binding = header(request, "mf-binding") ?? url.searchParams.get("MF-Binding");
     if (token !== this.#token || what !== "bind" || binding === null) {
       socket.destroy();
@@ -179,9 +201,7 @@ export class Relay {
     try {
       const ready = await this.#options.glia.ready_within(kWaitMs);
       if ("problem" in ready) return refuse_upgrade(socket, ready.problem);
-      // A probe says nothing about the binding's type; env.AI's is the only one that is pointed here.
-      const session = await this.#options.glia.session_for(ready.session, binding, binding_info(target ?? ""));
-      pass_upgrade_on(new URL(url.search, session.url), request, socket, head);
+      pass_upgrade_on(new URL(url.search, ready.session.url), request, socket, head);
     } catch (error) {
       refuse_upgrade(socket, error instanceof Error ? error.message : String(error));
     }
@@ -220,8 +240,26 @@ function header(request: http.IncomingMessage, name: string): string | undefined
   return Array.isArray(value) ? value[0] : value;
 }
 
-function binding_info(target: string): BindingInfo {
-  return { type: /^https?:\/\/vector-search\b/.test(target) ? "vectorize" : "ai" };
+interface NamedBinding {
+  dialect: Dialect;
+  /** By which the session knows it: one name of two Workers may stand for two indexes. */
+  name: string;
+  /** Undefined when it stands for nothing that we know. */
+  info: BindingInfo | undefined;
+}
+
+function binding_of({ indexes }: Bound, name: string, target: string): NamedBinding {
+  if (!/^https?:\/\/vector-search(?:[:/]|$)/.test(target)) return { dialect: "binding", name, info: { type: "ai" } };
+  const index = Object.hasOwn(indexes, name) ? indexes[name] : undefined;
+  if (index === undefined) return { dialect: "vectorize", name, info: undefined };
+  return { dialect: "vectorize", name: `${name}/${index}`, info: { type: "vectorize", index_name: index } };
+}
+
+function no_index(binding: string): string {
+  return (
+    `No Vectorize index is known for env.${binding}. In a test: glia.miniflareOptions("AI", { ${binding}: "<index>" }), ` +
+    `in wrangler.jsonc: "vectorize": [{ "binding": "${binding}", "index_name": "<index>" }]`
+  );
 }
 
 /** A plain answer settles an upgrade: the Worker gets it as the Response of its run. */

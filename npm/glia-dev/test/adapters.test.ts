@@ -58,7 +58,7 @@ for (const [name, version] of [
     const { Miniflare, convertV4MiniflareOptions } = of_wrangler(name);
     const options = (extra: object = {}) => {
       const old = { workers: [worker("main", { serviceBindings: { OTHER: "second" }, ...extra }), worker("second")] };
-      return adapter.point_at_glia(version === 5 ? convertV4MiniflareOptions!(old) : old, bind);
+      return adapter.point_at_glia(version === 5 ? convertV4MiniflareOptions!(old) : old, () => bind);
     };
 
     before(async () => {
@@ -123,7 +123,10 @@ for (const [name, version] of [
     test("a Worker without AI keeps its options", () => {
       const bare = { workers: [{ name: "x", modules: true, script: "", compatibilityDate: "2026-04-01" }] };
       const given = version === 5 ? convertV4MiniflareOptions!(bare) : bare;
-      assert.deepEqual(adapter.point_at_glia(given, bind), given);
+      assert.deepEqual(
+        adapter.point_at_glia(given, () => bind),
+        given,
+      );
     });
   });
 }
@@ -156,5 +159,5 @@ test("Miniflare 5: other remote bindings of the same Worker are an error, not se
       },
     ],
   };
-  assert.throws(() => adapter_for("5.0.0").point_at_glia(options, new URL("http://x")), /env\.AI while env\.KV/);
+  assert.throws(() => adapter_for("5.0.0").point_at_glia(options, () => new URL("http://x")), /env\.AI while env\.KV/);
 });

@@ -127,6 +127,30 @@ for (const wrangler of ["wrangler", "wrangler-486"]) {
       assert.doesNotMatch(run.output(), /remote connections|log in/i);
     });
 
+    test("Vectorize, with remote = true and without it", async () => {
+      const config = {
+        name: "v",
+        main: "src/index.js",
+        compatibility_date: "2026-04-01",
+        vectorize: [
+          { binding: "DOCS", index_name: "docs" },
+          { binding: "LETTERS", index_name: "letters", remote: true },
+        ],
+      };
+      const script = `export default { async fetch(request, env) {
+        await env.DOCS.insert([{ id: "d", values: [1, 0] }]);
+        await env.LETTERS.upsert([{ id: "l", values: [0, 1, 2] }]);
+        const found = await Promise.all([env.DOCS.query([1, 1]), env.LETTERS.query([1, 1, 1])]);
+        return Response.json(found.flatMap(({ matches }) => matches.map(({ id }) => id)));
+      } };`;
+      make_other_project({ "wrangler.jsonc": JSON.stringify(config), "src/index.js": script });
+      const run = start(["--port", "0"]);
+      assert.equal((await get(await run.ready())).text, '["d","l"]');
+      assert.match(run.output(), /env\.DOCS \(docs\) +Vectorize Index +local \(glia\)/);
+      assert.match(run.output(), /env\.LETTERS \(letters\) +Vectorize Index +local \(glia\)/);
+      assert.doesNotMatch(run.output(), /WARNING|not supported|remote connections|log in/i);
+    });
+
     test("several Workers in one wrangler, bound to each other", async () => {
       const front = `export default { fetch(request, env) { return env.BACK.fetch(request); } };`;
       writeFileSync(join(folder.path, "front.js"), front);

@@ -267,7 +267,7 @@ describe("the relay", () => {
     });
     assert.equal(response.status, 200);
     assert.equal(response.headers.get("mf-forwarded-response"), null);
-    assert.equal(mock.sessions, 2);
+    assert.deepEqual(mock.bindings, [{ AI: { type: "ai" }, BRAIN: { type: "ai" } }], "of one session");
   });
 
   test("paths without the token are not served; a WebSocket probe is settled at once", async () => {

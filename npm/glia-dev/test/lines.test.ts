@@ -20,6 +20,11 @@ test("the table names the weights and for which ids they answer", () => {
   assert.equal(mode_label([model("@cf/a/b", "S"), model("@cf/a/c", "S")]), "glia, S for all 2 model ids");
   assert.equal(mode_label([model("@cf/a/b", "S"), model("@cf/a/c", "T")]), "glia, S and 1 more for 2 model ids");
   assert.equal(mode_label([model("@cf/a/b", "b", false)]), "glia, b");
+  assert.equal(
+    mode_label([model("@cf/a/b", "S"), model("@cf/a/c", "")]),
+    "glia, S for b",
+    "an id without weights says so when it is called",
+  );
   assert.equal(mode_label(undefined), "glia, not answering yet");
 });
 
@@ -42,6 +47,11 @@ test("a call is one line", () => {
   assert.equal(
     call_line({ ...event, status: "cancelled" }, plain),
     "[glia] @cf/a/b ← S (stand-in)  cancelled, 41.3 ms to first token, 118 tok/s, 5.1 neurons",
+  );
+  const read = { first_token_ms: null, tokens_per_s: null, completion_tokens: 0, total_ms: 3.21, neurons: 0.073 };
+  assert.equal(
+    call_line({ ...event, ...read }, plain),
+    "[glia] @cf/a/b ← S (stand-in)  12 tokens read in 3.2 ms, 0.073 neurons",
   );
   assert.equal(
     call_line({ model: "@cf/a/x", status: "error", code: 5007, message: "No such model" }, plain),
@@ -98,6 +108,12 @@ test("of wrangler's messages only the untrue ones are changed", () => {
     filter_message("env.MY_AI      AI      remote\n", "glia, S"),
     "env.MY_AI      AI      local (glia, S)\n",
   );
+  assert.equal(
+    filter_message("env.DOCS (docs)      Vectorize Index      not supported\n", "glia, S"),
+    "env.DOCS (docs)      Vectorize Index      local (glia)\n",
+  );
+  const untrue = "Vectorize Index bindings do not support local development, and so parts of your Worker may not work";
+  assert.equal(filter_message(`▲ [WARNING] ${untrue}\n\n`, "glia, S"), "");
   for (const kept of [
     "env.AIR (x)      KV Namespace      local\n",
     "env.IMAGES      Images      not supported\n",

@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
+import { MockVectorize } from "./mock-vectorize.ts";
 import { kVersion } from "../src/version.ts";
 
 export interface MockOptions {
@@ -15,7 +16,8 @@ export interface MockOptions {
 }
 
 interface Session {
-  bindings: Set<string>;
+  bindings: Map<string, { type: string; index_name?: string }>;
+  vectors: MockVectorize;
   events: Set<http.ServerResponse>;
 }
 
@@ -58,6 +60,8 @@ export class MockGlia {
   #lease_timer: NodeJS.Timeout | undefined;
   /** Model ids of the calls that reached this server, in order. */
   readonly calls: string[] = [];
+  /** Of the account "local". */
+  readonly vectors = new MockVectorize();
   /** What happens when a leased server has no lease left. */
   on_unleased: () => void = () => {};
 
@@ -73,6 +77,10 @@ export class MockGlia {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
   async close(): Promise<void> {
     clearTimeout(this.#lease_timer);
     const closed = new Promise((resolve) => this.#server.close(resolve));
@@ -86,6 +94,11 @@ export class MockGlia {
 
   get sessions(): number {
     return this.#sessions.size;
+  }
+
+  /** By name, of each session. */
+  get bindings(): object[] {
+    return [...this.#sessions.values()].map((session) => Object.fromEntries(session.bindings));
   }
 
   async #route(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
@@ -133,8 +146,10 @@ export class MockGlia {
     if (path === "/glia/v1/usage") return json(200, [...this.#usage.values()]);
     if (path === "/glia/v1/sessions" && request.method === "POST") {
       const id = randomUUID();
+      const asked = JSON.parse(body) as { bindings: Record<string, { type: string }>; vectors?: string };
       this.#sessions.set(id, {
-        bindings: new Set(Object.keys((JSON.parse(body) as { bindings: object }).bindings)),
+        bindings: new Map(Object.entries(asked.bindings)),
+        vectors: asked.vectors === "own" ? new MockVectorize() : this.vectors,
         events: new Set(),
       });
       return json(200, {
@@ -150,6 +165,11 @@ export class MockGlia {
         return void response.writeHead(204).end();
       }
       if (events === "events") return this.#lease(session, response);
+      if (events === "bindings" && request.method === "PUT") {
+        const { bindings } = JSON.parse(body) as { bindings: Record<string, { type: string }> };
+        for (const [name, binding] of Object.entries(bindings)) session.bindings.set(name, binding);
+        return void response.writeHead(204).end();
+      }
     }
     if (request.headers.upgrade !== undefined) return json(501, {}); // Miniflare 4 tries one for RPC, before each request
     const bound = this.#sessions.get(path.slice("/bind/".length));
@@ -161,6 +181,17 @@ export class MockGlia {
           description: "This session is not known. Start glia-dev again.",
           message: "no session",
         });
+      const called = new URL(String(request.headers["mf-url"]));
+      if (called.hostname === "vector-search") {
+        const index = bound.bindings.get(String(request.headers["mf-binding"]))?.index_name;
+        const type = String(request.headers["mf-header-content-type"]);
+        if (index === undefined) return json(400, { code: 7003, error: "no such binding" });
+        const answer = bound.vectors.call(index, called.pathname, type, body);
+        const note = answer.note === undefined ? {} : { "x-glia-note": answer.note };
+        return void response
+          .writeHead(answer.status, { "content-type": "application/json", ...note })
+          .end(JSON.stringify(answer.body));
+      }
       return this.#run(bound, request, response, body);
     }
     json(404, {});

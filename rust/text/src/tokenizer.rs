@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde_json::{json, Value};
-use tokenizers::{AddedToken, NormalizerWrapper};
+use tokenizers::{
+    truncate_encodings, AddedToken, NormalizerWrapper, PostProcessor, TruncationDirection, TruncationParams,
+    TruncationStrategy,
+};
 
 use crate::failure::{Failure, Result};
 use crate::limits::{self, Growth, MAX_GROWN, MAX_TOKEN};
@@ -39,6 +42,15 @@ pub const END_TEXTS: [&str; 16] = [
     "</s>",
     "<｜end▁of▁sentence｜>",
 ];
+
+/// A text, or a pair of them, as an encoder reads it.
+pub struct Encoded {
+    pub ids: Vec<i32>,
+    /// Which text of the pair, by token.
+    pub types: Vec<i32>,
+    /// Tokens that there was no room for.
+    pub dropped: usize,
+}
 
 /// A tokenizer and its special tokens. Shared by every thread.
 pub struct Tokenizer {
@@ -137,6 +149,33 @@ impl Tokenizer {
         }
     }
 
+    /// A text, or a pair, with the special tokens of the post-processor, in at most `most` tokens: what is too much is
+    /// dropped from the end of whichever text is longer.
+    pub fn encode_whole(&self, text: &str, pair: Option<&str>, most: usize) -> Result<Encoded> {
+        let mut first = self.encoding_by(&self.inner, text, false)?;
+        let mut second = pair.map(|pair| self.encoding_by(&self.inner, pair, false)).transpose()?;
+        let special = self.inner.get_post_processor().map_or(0, |p| p.added_tokens(pair.is_some()));
+        let all = first.len() + second.as_ref().map_or(0, |pair| pair.len());
+        let Some(room) = most.checked_sub(special).filter(|room| *room > 0) else {
+            return Err(Failure::input(format!("{most} tokens have no room for a text")));
+        };
+        if all > room {
+            let cut = TruncationParams {
+                max_length: room,
+                strategy: TruncationStrategy::LongestFirst,
+                stride: 0,
+                direction: TruncationDirection::Right,
+            };
+            (first, second) = truncate_encodings(first, second, &cut).map_err(|e| Failure::internal(e.to_string()))?;
+        }
+        let whole = self.inner.post_process(first, second, true).map_err(|e| Failure::internal(e.to_string()))?;
+        Ok(Encoded {
+            ids: whole.get_ids().iter().map(|id| *id as i32).collect(),
+            types: whole.get_type_ids().iter().map(|id| *id as i32).collect(),
+            dropped: all.saturating_sub(room),
+        })
+    }
+
     /// A text of a message with the special tokens that it spells marked as text.
     pub fn literal<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.marker.mark(text)
@@ -160,6 +199,16 @@ impl Tokenizer {
     }
 
     fn encode_by(&self, inner: &tokenizers::Tokenizer, text: &str, add_special: bool) -> Result<Vec<i32>> {
+        let encoding = self.encoding_by(inner, text, add_special)?;
+        Ok(encoding.get_ids().iter().map(|id| *id as i32).collect())
+    }
+
+    fn encoding_by(
+        &self,
+        inner: &tokenizers::Tokenizer,
+        text: &str,
+        add_special: bool,
+    ) -> Result<tokenizers::Encoding> {
         if text.len() > MAX_TEXT || (text.len() as u64).saturating_mul(self.growth.encode) > MAX_GROWN {
             return Err(Failure::input(format!("a text of {} bytes is too long", text.len())));
         }
@@ -168,10 +217,7 @@ impl Tokenizer {
                 return Err(Failure::input(format!("the text has '{token}' too many times")));
             }
         }
-        let encoding = inner
-            .encode_fast(text, add_special)
-            .map_err(|e| Failure::input(format!("the text cannot be encoded: {e}")))?;
-        Ok(encoding.get_ids().iter().map(|id| *id as i32).collect())
+        inner.encode_fast(text, add_special).map_err(|e| Failure::input(format!("the text cannot be encoded: {e}")))
     }
 
     /// The text of ids. Ids outside the vocabulary have none.

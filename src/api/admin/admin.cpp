@@ -84,7 +84,16 @@ void follow(const ContextPtr& context, const ReplyPtr& reply, std::string_view i
   });
 }
 
-/// `rest`: "<id>" or "<id>/events".
+void bind(const ContextPtr& context, const ReplyPtr& reply, const http::Request& request, std::string_view id) {
+  if (request.method != "PUT") not_allowed(reply, "PUT");
+  const json::object body = parse_object(request.body);
+  const auto* bindings = body.if_contains("bindings");
+  if (bindings == nullptr) throw Error(ErrorCode::invalid_input, "bindings: missing");
+  if (!context->sessions.bind(id, *bindings)) throw Error(ErrorCode::no_route, "the session has ended");
+  reply->send(204, {}, {});
+}
+
+/// `rest`: "<id>", "<id>/events", "<id>/bindings" or a part of its rehearsal.
 void one_session(const ContextPtr& context, const ReplyPtr& reply, const http::Request& request,
                  std::string_view rest) {
   const std::string_view id = rest.substr(0, rest.find('/'));
@@ -95,6 +104,7 @@ void one_session(const ContextPtr& context, const ReplyPtr& reply, const http::R
     if (!is_get(request)) not_allowed(reply, "GET");
     return follow(context, reply, id);
   }
+  if (action == "bindings") return bind(context, reply, request, id);
   if (serve_rehearsal(reply, request, *session, action)) return;
   if (!action.empty()) throw Error(ErrorCode::no_route, "no such part of a session");
   if (request.method != "DELETE") not_allowed(reply, "DELETE");

@@ -9,6 +9,7 @@
 
 #include "api/run_request.h"
 #include "base/duration.h"
+#include "tasks/loaded_model.h"
 
 namespace glia::api {
 namespace {
@@ -106,6 +107,7 @@ json::object status_json(const engine::ModelStatus& m, json::array ids) {
 
 struct Named {
   std::string id;
+  tasks::ModelKind kind = tasks::ModelKind::chat;
   tasks::ResolvedWeights weights;
 };
 
@@ -123,7 +125,7 @@ Named named(const Context& context, const json::object& body) {
   if (!entry->served()) {
     throw Error(ErrorCode::not_served, entry->id + ": the task " + entry->kind + " is not built in this version");
   }
-  Named out{entry->id, context.services.weights(*entry)};
+  Named out{entry->id, tasks::kind_of(*entry), context.services.weights(*entry)};
   if (!out.weights.available) throw Error(ErrorCode::model_unavailable, out.weights.advice);
   return out;
 }
@@ -212,8 +214,8 @@ void serve_load(const ContextPtr& context, const ReplyPtr& reply, const http::Re
   engine_of(*context);
   run_on(context->loads, reply, [context, reply, model, options] {
     engine::Engine& engine = engine_of(*context);
-    const bool already = engine.find(model.weights.path) != nullptr;
-    const auto held = engine.acquire(model.weights.path, options);
+    const bool already = tasks::holds(tasks::find(engine, model.kind, model.weights.path));
+    const auto held = tasks::acquire(engine, model.kind, model.weights.path, options);
     reply->json(200, json::serialize(loaded_json(*context, model, already)));
   });
 }

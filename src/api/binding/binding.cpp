@@ -7,6 +7,7 @@
 #include "api/models_search.h"
 #include "api/native_run.h"
 #include "api/run_request.h"
+#include "api/vectorize/binding_vectorize.h"
 #include "http/url.h"
 
 namespace glia::api {
@@ -20,6 +21,7 @@ struct Call {
   std::string host;       ///< "workers-binding.ai", "vector-search"
   std::string account = "local";
   std::shared_ptr<const Session> session;
+  std::string binding;  ///< its name in the Worker's env, where it was forwarded
   bool websocket = false;
 };
 
@@ -59,6 +61,7 @@ Call read_call(const Context& context, Reply& reply, http::Request request) {
     call.account = call.session->account;
   }
   call.websocket = http::wants_websocket(request);
+  call.binding = request.header("mf-binding").value_or("");
   if (request.header("mf-url")) {
     unwrap(request, call.host);
     reply.set_path(request.path);
@@ -127,13 +130,15 @@ void refuse_feature(std::string_view path) {
   throw Error(ErrorCode::no_route, "no binding asks for " + printable(path));
 }
 
-void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const Call& call) {
-  const std::string& path = call.request.path;
-  const bool is_run = path == "/run" || path == "/ai-gateway/run";
+void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, Call call) {
   if (call.host == "vector-search") {
     reply->set_dialect(Dialect::vectorize);
-    throw Error(ErrorCode::not_served, "Vectorize");
+    return serve_vectorize_binding(context, reply, std::make_shared<http::Request>(std::move(call.request)),
+                                   call.session ? call.session->vector_account : call.account, call.session,
+                                   call.binding);
   }
+  const std::string& path = call.request.path;
+  const bool is_run = path == "/run" || path == "/ai-gateway/run";
   reply->set_dialect(is_run ? Dialect::binding : Dialect::binding_other);
   if (is_run && call.websocket) refuse_websocket_run(*context, call);
   if (is_run) {

@@ -5,6 +5,7 @@
 #include "api/openai/chat_request.h"
 #include "api/openai/completion_format.h"
 #include "api/openai/completion_request.h"
+#include "api/openai/embeddings.h"
 #include "api/run_request.h"
 
 namespace glia::api {
@@ -33,9 +34,18 @@ json::object read_body(const http::Request& request) {
   return parse_object(request.body);
 }
 
+/// Refuses an id whose task the route has no shape for; what does not run at all is left to the Runner.
+void need_task(const Context& context, std::string_view model, std::string_view task, std::string_view route) {
+  const auto* entry = context.catalog().find(model);
+  if (entry == nullptr || !entry->served() || entry->task == task) return;
+  refuse_parameter("model", entry->id + " is not of the task that " + std::string(route) + " runs (" +
+                                std::string(task) + ") but " + entry->task);
+}
+
 void chat(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const http::Request& request,
           std::string_view account) {
   OpenAiRequest body = read_chat_request(read_body(request));
+  need_task(*context, body.model, "Text Generation", "/v1/chat/completions");
   TextCall call = text_call(reply, account, body);
   call.format = chat_format(reply->id(), context->clock().unix_ms() / 1000, body.include_usage);
   start_text_call(context, reply, std::move(call));
@@ -44,9 +54,23 @@ void chat(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>&
 void completions(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply,
                  const http::Request& request, std::string_view account) {
   CompletionRequest body = read_completion_request(read_body(request));
+  need_task(*context, body.model, "Text Generation", "/v1/completions");
   TextCall call = text_call(reply, account, body);
   call.format =
       completion_format(reply->id(), context->clock().unix_ms() / 1000, body.include_usage, std::move(body.echo));
+  start_text_call(context, reply, std::move(call));
+}
+
+void embeddings(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply,
+                const http::Request& request, std::string_view account) {
+  EmbeddingsRequest body = read_embeddings_request(read_body(request));
+  need_task(*context, body.model, "Text Embeddings", "/v1/embeddings");
+  const auto* entry = context->catalog().find(body.model);
+  if (entry != nullptr && body.dimensions && *body.dimensions > static_cast<std::size_t>(entry->dimensions)) {
+    refuse_parameter("dimensions", entry->id + " has " + std::to_string(entry->dimensions));
+  }
+  TextCall call = text_call(reply, account, body);
+  call.format = embeddings_format(body.base64, body.dimensions);
   start_text_call(context, reply, std::move(call));
 }
 
@@ -88,6 +112,10 @@ void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>
     need_method(request, reply, "POST");
     return completions(context, reply, request, account);
   }
+  if (path == "embeddings") {
+    need_method(request, reply, "POST");
+    return embeddings(context, reply, request, account);
+  }
   if (path == "models") {
     need_method(request, reply, "GET");
     return list_models(context, reply);
@@ -97,7 +125,7 @@ void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>
     return one_model(context, reply, path.substr(kModels.size()));
   }
   for (const std::string_view known :
-       {"embeddings", "responses", "images/", "audio/", "files", "batches", "moderations", "fine_tuning/"}) {
+       {"responses", "images/", "audio/", "files", "batches", "moderations", "fine_tuning/"}) {
     if (path.starts_with(known)) throw Error(ErrorCode::not_served, "/v1/" + printable(path));
   }
   throw Error(ErrorCode::no_route, "/v1/" + printable(path) + " is not served by Glia");

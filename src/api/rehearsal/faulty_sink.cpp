@@ -29,10 +29,13 @@ class SlowSink final : public tasks::RunSink, public std::enable_shared_from_thi
   void finished(const tasks::TextResult& result) override {
     later(false, [this, result]() mutable { sink_->finished(stamped(std::move(result))); });
   }
+  void encoded(const tasks::EncodingResult& result) override {
+    later(false, [this, result]() mutable { sink_->encoded(stamped(std::move(result))); });
+  }
   void failed(const Error& error) override {
     later(false, [this, error] { sink_->failed(error); });
   }
-  void cancelled(const tasks::TextResult& partial) override {
+  void cancelled(const tasks::RunResult& partial) override {
     hurry();
     later(false, [this, partial] { sink_->cancelled(partial); });
   }
@@ -54,7 +57,8 @@ class SlowSink final : public tasks::RunSink, public std::enable_shared_from_thi
     std::function<void()> tell;
   };
 
-  tasks::TextResult stamped(tasks::TextResult result) const {
+  template <class Result>
+  Result stamped(Result result) const {
     if (result.first_token_ms > 0) result.first_token_ms = static_cast<double>(first_ns_ - start_ns_) / kMs;
     result.total_ms = static_cast<double>(pacer_->now_ns() - start_ns_) / kMs;
     return result;
@@ -123,8 +127,13 @@ class EmptySink final : public tasks::RunSink {
     empty.finish_reason = "stop";
     sink_->finished(empty);
   }
+  void encoded(const tasks::EncodingResult& result) override {
+    tasks::EncodingResult empty = result;
+    std::visit([](auto& answer) { answer = {}; }, empty.answer);
+    sink_->encoded(empty);
+  }
   void failed(const Error& error) override { sink_->failed(error); }
-  void cancelled(const tasks::TextResult& partial) override { sink_->cancelled(partial); }
+  void cancelled(const tasks::RunResult& partial) override { sink_->cancelled(partial); }
 
  private:
   const std::shared_ptr<tasks::RunSink> sink_;
@@ -139,13 +148,13 @@ FaultyRun slow_run(const Fault& fault, std::shared_ptr<Pacer> pacer, std::shared
           }};
 }
 
-FaultyRun empty_run(json::object& inputs, std::shared_ptr<tasks::RunSink> sink) {
+FaultyRun empty_run(bool generates, json::object& inputs, std::shared_ptr<tasks::RunSink> sink) {
   const auto shorten = [&](std::string_view field) {
     auto* value = inputs.if_contains(field);
     if (value != nullptr && value->is_int64() && value->get_int64() >= 1) *value = 1;  // else it is refused as it is
     return value != nullptr;
   };
-  if (!shorten("max_completion_tokens") && !shorten("max_tokens")) inputs["max_tokens"] = 1;
+  if (generates && !shorten("max_completion_tokens") && !shorten("max_tokens")) inputs["max_tokens"] = 1;
   return {std::make_shared<EmptySink>(std::move(sink)), [](std::shared_ptr<tasks::Run> run) { return run; }};
 }
 

@@ -21,8 +21,8 @@ struct FaultyRun {
 /// Answers late: the first piece `first_token_ms` after now, each other `between_tokens_ms` after the one before.
 FaultyRun slow_run(const Fault& fault, std::shared_ptr<Pacer> pacer, std::shared_ptr<tasks::RunSink> sink);
 
-/// Ends at once, as if the model's first token had been its last: no text, one token of the answer. Changes the inputs
-/// so that no more is computed.
-FaultyRun empty_run(json::object& inputs, std::shared_ptr<tasks::RunSink> sink);
+/// Of a task that `generates` text it ends at once, as if the model's first token had been its last: no text, one token
+/// of the answer; the inputs are changed so that no more is computed. Of others nothing is in the answer.
+FaultyRun empty_run(bool generates, json::object& inputs, std::shared_ptr<tasks::RunSink> sink);
 
 }  // namespace glia::api

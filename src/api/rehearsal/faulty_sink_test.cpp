@@ -23,7 +23,8 @@ class Recorder final : public tasks::RunSink {
     add("finished");
   }
   void failed(const Error& error) override { add("failed " + std::string(error_name(error.code()))); }
-  void cancelled(const tasks::TextResult&) override { add("cancelled"); }
+  void encoded(const tasks::EncodingResult&) override { add("encoded"); }
+  void cancelled(const tasks::RunResult&) override { add("cancelled"); }
 
   std::string wait_for(std::size_t events) {
     std::unique_lock lock(mutex_);
@@ -127,11 +128,11 @@ TEST(EmptyRun, AsksForOneTokenAndSaysNothing) {
            {R"({"max_tokens":-3})", R"({"max_tokens":-3})"},
            {R"({"max_tokens":"x"})", R"({"max_tokens":"x"})"}}) {
     json::object inputs = parse_json(given).as_object();
-    empty_run(inputs, recorder);
+    empty_run(true, inputs, recorder);
     EXPECT_EQ(json::value(inputs), parse_json(wanted)) << given;
   }
   json::object inputs;
-  const auto run = empty_run(inputs, recorder);
+  const auto run = empty_run(true, inputs, recorder);
   run.sink->started({});
   run.sink->text("word");
   tasks::TextResult result;

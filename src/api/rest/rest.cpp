@@ -6,6 +6,7 @@
 #include "api/rest/accounts.h"
 #include "api/rest/model_schema.h"
 #include "api/run_request.h"
+#include "api/vectorize/rest_vectorize.h"
 
 namespace glia::api {
 namespace {
@@ -51,13 +52,15 @@ void refuse_feature(std::string_view rest) {
   };
   for (const Feature& f : {Feature{"ai/tomarkdown", "toMarkdown"}, Feature{"ai/finetunes", "LoRA finetunes"},
                            Feature{"ai/authors", "the list of authors"}, Feature{"ai/tasks", "the list of tasks"},
-                           Feature{"vectorize/", "Vectorize"}, Feature{"autorag/", "AutoRAG (AI Search)"},
-                           Feature{"ai-search/", "AI Search"}, Feature{"ai-gateway/", "AI Gateway"}}) {
+                           Feature{"autorag/", "AutoRAG (AI Search)"}, Feature{"ai-search/", "AI Search"},
+                           Feature{"ai-gateway/", "AI Gateway"}}) {
     if (rest.starts_with(f.prefix)) throw Error(ErrorCode::not_served, f.name);
   }
 }
 
-void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply, const http::Request& request) {
+void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>& reply,
+           const std::shared_ptr<http::Request>& shared) {
+  const http::Request& request = *shared;
   std::string_view account;
   std::string_view rest;
   constexpr std::string_view kRun = "ai/run/";
@@ -74,6 +77,7 @@ void route(const std::shared_ptr<Context>& context, const std::shared_ptr<Reply>
       need_method(request, reply, "GET");
       return schema(context, reply, request);
     }
+    if (serve_vectorize_rest(context, reply, shared, account, rest)) return;
     refuse_feature(rest);
   }
   if (serve_accounts(context, reply, request)) return;
@@ -97,7 +101,7 @@ void serve_rest(const std::shared_ptr<Context>& context, const std::shared_ptr<R
   reply->set_dialect(Dialect::rest);
   const std::size_t body_bytes = request.body.size();
   const auto shared = std::make_shared<http::Request>(std::move(request));
-  run_job(context, reply, body_bytes, [context, reply, shared] { route(context, reply, *shared); });
+  run_job(context, reply, body_bytes, [context, reply, shared] { route(context, reply, shared); });
 }
 
 }  // namespace glia::api

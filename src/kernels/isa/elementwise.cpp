@@ -66,6 +66,31 @@ void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const floa
   }
 }
 
+void quantize_row_int8(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols,
+                       float factor, const float* weight) {
+  const F f = set1(factor);
+  std::int8_t* to = quants + lane * 4;
+  for (std::int64_t first = 0; first < cols; first += kBlockCols, scales++) {
+    const F v = scaled(load(x + first), f, weight, first, 16);
+    const F w = scaled(load(x + first + 16), f, weight, first + 16, 16);
+    const float range = largest(max(abs(v), abs(w)));
+    const float scale = range / kMostQuant8;
+    const F inverse = set1(range > 0 ? kMostQuant8 / range : 0.0F);
+    const I a = round(mul(v, inverse));
+    const I b = round(mul(w, inverse));
+    alignas(32) std::int8_t bytes[kBlockCols];
+    store_low_bytes(bytes, a);
+    store_low_bytes(bytes + 16, b);
+    for (int g = 0; g < kBlockCols / 4; g++, to += 4 * kPanelRows) __builtin_memcpy(to, bytes + 4 * g, 4);
+    const std::int32_t head = sum(a);
+    const std::int32_t total = head + sum(b);
+    scales->scale[lane] = scale;
+    scales->sum[lane] = scale * static_cast<float>(total);
+    scales->negative_sum[lane] = -total;
+    scales->negative_sum_head[lane] = -head;
+  }
+}
+
 void layer_norm(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps) {
   F sums = zero();
   for (std::int64_t j = 0; j < cols; j += 16) sums = add(sums, load_some(x + j, cols - j));

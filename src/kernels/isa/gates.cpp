@@ -12,6 +12,8 @@ namespace {
 /// x / (1 + exp(-s)), which is x sigmoid(s).
 GLIA_INLINE F times_sigmoid(F x, F s) { return div(x, add(set1(1.0F), exp(sub(zero(), s)))); }
 
+GLIA_INLINE F relu(F x) { return max(x, zero()); }
+
 GLIA_INLINE F silu(F x) { return times_sigmoid(x, x); }
 
 /// (1 + tanh z) / 2 = sigmoid(2 z), z = sqrt(2 / pi) (x + 0.044715 x^3): nothing cancels.
@@ -65,8 +67,8 @@ GLIA_INLINE F tanh(F x) {
 
 }  // namespace
 
-extern const GateKernel kGates[4];
-const GateKernel kGates[4] = {row<silu>, row<gelu_tanh>, row<gelu>, row<clamped_swiglu, times_clamped>};
+extern const GateKernel kGates[5];
+const GateKernel kGates[5] = {row<silu>, row<gelu_tanh>, row<gelu>, row<clamped_swiglu, times_clamped>, row<relu>};
 
 void softcap(float* x, std::int64_t n, float cap) {
   const F most = set1(cap);

@@ -11,6 +11,8 @@ float rms_factor(const float* x, std::int64_t cols, float eps);
 void scale_row(float* out, const float* x, std::int64_t cols, float factor, const float* weight);
 void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols, float factor,
                   const float* weight);
+void quantize_row_int8(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols,
+                       float factor, const float* weight);
 void layer_norm(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps);
 void scale(float* x, std::int64_t n, float factor);
 void softcap(float* x, std::int64_t n, float cap);
@@ -30,8 +32,9 @@ void attention_bf16(const AttentionTask& task);
 void attention_int16(const AttentionTask& task);
 void attention_int8(const AttentionTask& task);
 void attention_merge(const AttentionTask& task, const float* partials, int chunks);
-extern const GateKernel kGates[4];
+extern const GateKernel kGates[5];
 extern const MatmulKernel kMatmulFast[tensor::kDTypes];
+extern const MatmulKernel kMatmulInt8[tensor::kDTypes];
 extern const MatmulKernel kMatmulExact[tensor::kDTypes];
 
 }  // namespace glia::kernels::GLIA_ISA

@@ -1,16 +1,19 @@
 #include GLIA_SIMD_HEADER
 
 #include "kernels/isa/rows.h"
+#include "kernels/isa/vectors.h"
 
 namespace glia::kernels::GLIA_ISA {
 
 const KernelTable kTable = {
     .queries = kQueries,
     .matmul_fast = kMatmulFast,
+    .matmul_int8 = kMatmulInt8,
     .matmul_exact = kMatmulExact,
     .rms_factor = rms_factor,
     .scale_row = scale_row,
     .quantize_row = quantize_row,
+    .quantize_row_int8 = quantize_row_int8,
     .layer_norm = layer_norm,
     .gates = kGates,
     .scale = scale,
@@ -30,6 +33,7 @@ const KernelTable kTable = {
     .attention_int16 = attention_int16,
     .attention_int8 = attention_int8,
     .attention_merge = attention_merge,
+    .vectors = &kVectorKernels,
 };
 
 }  // namespace glia::kernels::GLIA_ISA

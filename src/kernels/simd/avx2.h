@@ -15,6 +15,9 @@ inline constexpr int kGroups = 1;
 inline constexpr int kQueries = 4;
 inline constexpr int kPairs = 1;
 
+/// An integer sum that starts here has the bits of the float 1.5 * 2^23 + sum, for |sum| < 2^22.
+inline constexpr std::int32_t kFloatStart = 0x4B400000;
+
 struct F {
   __m256 a, b;
 };
@@ -150,10 +153,19 @@ GLIA_INLINE void store_low_words(std::int16_t* p, I x) {
   const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), words);
 }
+GLIA_INLINE void store_low_bytes(std::int8_t* p, I x) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
+  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
 
 GLIA_INLINE Bytes load_bytes(const std::uint8_t* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+}
+GLIA_INLINE void store_bytes(std::uint8_t* p, Bytes x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), x.b);
 }
 GLIA_INLINE Bytes low_nibbles(Bytes x) {
   const __m256i mask = _mm256_set1_epi8(0x0F);
@@ -230,6 +242,80 @@ struct Dot {
   GLIA_INLINE_MEMBER void add(Weights w, __m256i x) {
     a = _mm256_add_epi32(a, _mm256_madd_epi16(w.a, x));
     b = _mm256_add_epi32(b, _mm256_madd_epi16(w.b, x));
+  }
+  GLIA_INLINE_MEMBER I total() const { return {a, b}; }
+};
+
+/// Weights of 6 bits: a pair's sum (2 * 63 * 127) stays within 16 bits.
+template <int kBits>
+struct ByteDot {
+  static constexpr int kSubtracted = 0;
+  using Weights = Bytes;
+  __m256i a, b;
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) { return w; }
+  GLIA_INLINE_MEMBER void start(I first) {
+    a = first.a;
+    b = first.b;
+  }
+  template <int step>
+  GLIA_INLINE_MEMBER void add(Weights w, __m256i x) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, x), ones));
+    b = _mm256_add_epi32(b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, x), ones));
+  }
+  GLIA_INLINE_MEMBER I total() const { return {a, b}; }
+};
+
+/// Of up to 5 bits: so do the sums of several, 8 for 4 bits (8 * 2 * 15 * 127 = 30,480), 4 for 5 (31,496).
+template <int kBits>
+  requires(kBits <= 5)
+struct ByteDot<kBits> {
+  static constexpr int kSubtracted = 0;
+  static constexpr int kSteps = kBits <= 4 ? 8 : 4;
+  using Weights = Bytes;
+  I sum;
+  __m256i a, b;  ///< 16-bit sums since step 0 or kSteps
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) { return w; }
+  GLIA_INLINE_MEMBER void start(I first) { sum = first; }
+  template <int step>
+  GLIA_INLINE_MEMBER void add(Weights w, __m256i x) {
+    const __m256i pa = _mm256_maddubs_epi16(w.a, x);
+    const __m256i pb = _mm256_maddubs_epi16(w.b, x);
+    if constexpr (step == kSteps) sum = total();
+    a = step % kSteps == 0 ? pa : _mm256_add_epi16(a, pa);
+    b = step % kSteps == 0 ? pb : _mm256_add_epi16(b, pb);
+  }
+  GLIA_INLINE_MEMBER I total() const {
+    const __m256i ones = _mm256_set1_epi16(1);
+    return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(a, ones)), _mm256_add_epi32(sum.b, _mm256_madd_epi16(b, ones))};
+  }
+};
+
+/// Of 8 bits they would saturate. q = w - 128 as |q| <= 128 against x with q's sign does not (2 * 128 * 127 = 32,512).
+template <>
+struct ByteDot<8> {
+  static constexpr int kSubtracted = 128;
+  struct Weights {
+    __m256i a, b, magnitude_a, magnitude_b;
+  };
+  __m256i a, b;
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) {
+    const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
+    const __m256i qa = _mm256_xor_si256(w.a, flip);
+    const __m256i qb = _mm256_xor_si256(w.b, flip);
+    return {qa, qb, _mm256_abs_epi8(qa), _mm256_abs_epi8(qb)};
+  }
+  GLIA_INLINE_MEMBER void start(I first) {
+    a = first.a;
+    b = first.b;
+  }
+  template <int step>
+  GLIA_INLINE_MEMBER void add(const Weights& w, __m256i x) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i pa = _mm256_maddubs_epi16(w.magnitude_a, _mm256_sign_epi8(x, w.a));
+    const __m256i pb = _mm256_maddubs_epi16(w.magnitude_b, _mm256_sign_epi8(x, w.b));
+    a = _mm256_add_epi32(a, _mm256_madd_epi16(pa, ones));
+    b = _mm256_add_epi32(b, _mm256_madd_epi16(pb, ones));
   }
   GLIA_INLINE_MEMBER I total() const { return {a, b}; }
 };

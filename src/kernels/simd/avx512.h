@@ -15,6 +15,9 @@ inline constexpr int kGroups = 2;   // groups of 16 outputs of a register tile
 inline constexpr int kQueries = 8;  // attention queries of a register tile
 inline constexpr int kPairs = 2;    // vectors of 16 pairs that such a tile multiplies at a time
 
+/// An integer sum that starts here has the bits of the float 1.5 * 2^23 + sum, for |sum| < 2^22.
+inline constexpr std::int32_t kFloatStart = 0x4B400000;
+
 struct F {
   __m512 v;
 };
@@ -121,8 +124,12 @@ GLIA_INLINE I add_pairs(I acc, Words a, Words b) {
 GLIA_INLINE void store_low_words(std::int16_t* p, I a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(a.v));
 }
+GLIA_INLINE void store_low_bytes(std::int8_t* p, I a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
+}
 
 GLIA_INLINE Bytes load_bytes(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+GLIA_INLINE void store_bytes(std::uint8_t* p, Bytes a) { _mm512_storeu_si512(p, a.v); }
 GLIA_INLINE Bytes low_nibbles(Bytes a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(0x0F))}; }
 GLIA_INLINE Bytes high_nibbles(Bytes a) {
   return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4), _mm512_set1_epi8(0x0F))};
@@ -173,6 +180,20 @@ struct Dot {
   template <int half>
   GLIA_INLINE_MEMBER void add(Weights w, __m512i x) {
     acc = _mm512_dpwssd_epi32(acc, w.words, x);
+  }
+  GLIA_INLINE_MEMBER I total() const { return {acc}; }
+};
+
+template <int kBits>
+struct ByteDot {
+  static constexpr int kSubtracted = 0;
+  using Weights = Bytes;
+  __m512i acc;
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) { return w; }
+  GLIA_INLINE_MEMBER void start(I first) { acc = first.v; }
+  template <int step>
+  GLIA_INLINE_MEMBER void add(Weights w, __m512i x) {
+    acc = _mm512_dpbusd_epi32(acc, w.v, x);
   }
   GLIA_INLINE_MEMBER I total() const { return {acc}; }
 };

@@ -15,6 +15,8 @@ inline constexpr int kGroups = 1;
 inline constexpr int kQueries = 2;
 inline constexpr int kPairs = 1;
 
+inline constexpr std::int32_t kFloatStart = 0;  // products of such floats would round twice
+
 struct F {
   __m128 v[4];
 };
@@ -214,9 +216,17 @@ GLIA_INLINE void store_low_words(std::int16_t* p, I a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(a.v[0], a.v[1]));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm_packs_epi32(a.v[2], a.v[3]));
 }
+GLIA_INLINE void store_low_bytes(std::int8_t* p, I a) {
+  const __m128i words = _mm_packs_epi32(a.v[0], a.v[1]);
+  const __m128i more = _mm_packs_epi32(a.v[2], a.v[3]);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, more));
+}
 
 GLIA_INLINE Bytes load_bytes(const std::uint8_t* p) {
   return each<Bytes>([=](int i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * i)); });
+}
+GLIA_INLINE void store_bytes(std::uint8_t* p, Bytes a) {
+  for (int i = 0; i < 4; i++) _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 16 * i), a.v[i]);
 }
 GLIA_INLINE Bytes low_nibbles(Bytes a) {
   return each<Bytes>([=](int i) { return _mm_and_si128(a.v[i], _mm_set1_epi8(0x0F)); });
@@ -292,6 +302,27 @@ struct Dot {
   template <int half>
   GLIA_INLINE_MEMBER void add(Weights w, __m128i x) {
     for (int i = 0; i < 4; i++) acc.v[i] = _mm_add_epi32(acc.v[i], _mm_madd_epi16(w.v[i], x));
+  }
+  GLIA_INLINE_MEMBER I total() const { return acc; }
+};
+
+/// SSE2 multiplies no bytes: both sides widen to words, even columns and odd ones apart.
+template <int kBits>
+struct ByteDot {
+  static constexpr int kSubtracted = 0;
+  using Weights = Bytes;
+  I acc;
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) { return w; }
+  GLIA_INLINE_MEMBER void start(I first) { acc = first; }
+  template <int step>
+  GLIA_INLINE_MEMBER void add(Weights w, __m128i x) {
+    const __m128i even = _mm_srai_epi16(_mm_slli_epi16(x, 8), 8);
+    const __m128i odd = _mm_srai_epi16(x, 8);
+    for (int i = 0; i < 4; i++) {
+      const __m128i low = _mm_madd_epi16(_mm_and_si128(w.v[i], _mm_set1_epi16(0xFF)), even);
+      const __m128i high = _mm_madd_epi16(_mm_srli_epi16(w.v[i], 8), odd);
+      acc.v[i] = _mm_add_epi32(acc.v[i], _mm_add_epi32(low, high));
+    }
   }
   GLIA_INLINE_MEMBER I total() const { return acc; }
 };

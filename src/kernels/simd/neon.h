@@ -16,6 +16,9 @@ inline constexpr int kGroups = 1;
 inline constexpr int kQueries = 4;
 inline constexpr int kPairs = 1;
 
+/// An integer sum that starts here has the bits of the float 1.5 * 2^23 + sum, for |sum| < 2^22.
+inline constexpr std::int32_t kFloatStart = 0x4B400000;
+
 struct F {
   float32x4_t v[4];
 };
@@ -196,6 +199,9 @@ GLIA_INLINE void store_low_words(std::int16_t* p, I a) {
 
 GLIA_INLINE Bytes load_bytes(const std::uint8_t* p) {
   return each<Bytes>([=](int i) { return vld1q_u8(p + 16 * i); });
+}
+GLIA_INLINE void store_bytes(std::uint8_t* p, Bytes a) {
+  for (int i = 0; i < 4; i++) vst1q_u8(p + 16 * i, a.v[i]);
 }
 GLIA_INLINE Bytes low_nibbles(Bytes a) {
   return each<Bytes>([=](int i) { return vandq_u8(a.v[i], vdupq_n_u8(0x0F)); });

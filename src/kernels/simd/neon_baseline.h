@@ -65,4 +65,22 @@ struct Dot {
   GLIA_INLINE_MEMBER I total() const { return kernels::GLIA_ISA::add(first, join_planes(high.total(), low.total())); }
 };
 
+template <int kWeightBits>
+struct ByteDot {
+  static constexpr int kSubtracted = kWeightBits == 8 ? 128 : 0;
+  using Weights = SignedWeights;
+  PlaneDot<kWeightBits> plane;
+  I first;
+  static GLIA_INLINE_MEMBER Weights weights(Bytes w) { return make_signed<kWeightBits>(w); }
+  GLIA_INLINE_MEMBER void start(I value) {
+    plane.start();
+    first = value;
+  }
+  template <int step>
+  GLIA_INLINE_MEMBER void add(Weights w, int8x16_t x) {
+    plane.add(w, x);
+  }
+  GLIA_INLINE_MEMBER I total() const { return kernels::GLIA_ISA::add(first, plane.total()); }
+};
+
 }  // namespace glia::kernels::GLIA_ISA

@@ -122,34 +122,53 @@ std::vector<Agreement> compare(LanguageModel& exact, std::span<const std::unique
 /// this model 3.5 % of its best tokens, whoever computes them: at 8 % of the positions the best token leads by less
 /// than 0.1.
 /// With every type of keys and values: 16-bit ones as above, bf16 within the bounds of 99 %, 0.01 and 0.5 %, int8
-/// within those of KL and perplexity (it loses 2.3 % of the best tokens; docs/settings.md says so).
+/// within those of KL and perplexity (it loses 2.3 % of the best tokens; docs/settings.md says so). Activations of 8
+/// bits are held to those 3.5 % and what the draw of the noise leaves (thrice sqrt(0.035 * 0.965 / 2048) = 0.4 %), KL
+/// 0.01 and perplexity within 1 %.
 TEST(SmolLm2Text, FastAgreesWithExact) {
   using kernels::KvType;
-  const std::pair<const char*, KvType> types[] = {
-      {"int16", KvType::int16}, {"f16", KvType::f16}, {"bf16", KvType::bf16}, {"int8", KvType::int8}};
+  struct Kind {
+    const char* name;
+    KvType kv = kernels::kDefaultKvType;
+    kernels::Activations activations = kernels::Activations::int16;
+    double top1 = 0.99;
+    double perplexity = 0.005;
+    bool roundings = true;  ///< held to those alone
+  };
+  const Kind kinds[] = {{"int16", KvType::int16},
+                        {"f16", KvType::f16},
+                        {.name = "bf16", .kv = KvType::bf16, .roundings = false},
+                        {.name = "int8", .kv = KvType::int8, .top1 = 0.97, .roundings = false},
+                        {.name = "activations int8",
+                         .activations = kernels::Activations::int8,
+                         .top1 = 0.953,
+                         .perplexity = 0.01,
+                         .roundings = false}};
   const auto isa = kernels::available_isas().front();
   const auto exact_device = kernels::make_cpu_device({.math = kernels::MathMode::exact, .isa = isa});
   const auto exact = load_language_model(testing::open_smollm2(), *exact_device);
   std::vector<std::unique_ptr<kernels::Device>> devices;
   std::vector<std::unique_ptr<LanguageModel>> fast;
-  for (const auto& [name, type] : types) {
-    devices.push_back(kernels::make_cpu_device({.math = kernels::MathMode::fast, .isa = isa, .kv = type}));
+  for (const Kind& kind : kinds) {
+    devices.push_back(kernels::make_cpu_device(
+        {.math = kernels::MathMode::fast, .isa = isa, .kv = kind.kv, .activations = kind.activations}));
     fast.push_back(load_language_model(testing::open_smollm2(), *devices.back()));
   }
   const std::vector<Agreement> agreements = compare(*exact, fast);
   const auto roundings = testing::Smollm2Expected().get<float>("text.fast");
   for (std::size_t i = 0; i < fast.size(); i++) {
-    SCOPED_TRACE(types[i].first);
+    const Kind& kind = kinds[i];
+    SCOPED_TRACE(kind.name);
     const Agreement& a = agreements[i];
-    std::cout << devices[i]->name() << " " << types[i].first << ": top-1 agreement " << a.top1 << " (roundings alone "
+    std::cout << devices[i]->name() << " " << kind.name << ": top-1 agreement " << a.top1 << " (roundings alone "
               << roundings[0] << "), mean KL " << a.kl << " (" << roundings[1] << "), worst KL " << a.worst_kl
               << ", perplexity " << 100 * a.perplexity << " % (" << 100 * roundings[2]
               << " %), exact NLL off transformers by " << a.exact_nll << "\n";
-    EXPECT_GE(a.top1, types[i].second == KvType::int8 ? 0.97 : 0.99);
+    EXPECT_GE(a.top1, kind.top1);
     EXPECT_LE(a.kl, 0.01);
-    EXPECT_LE(std::abs(a.perplexity), 0.005);
+    EXPECT_LE(std::abs(a.perplexity), kind.perplexity);
     EXPECT_LE(a.exact_nll, 1e-4);
-    if (types[i].second == KvType::bf16 || types[i].second == KvType::int8) continue;
+    if (!kind.roundings) continue;
     EXPECT_GE(a.top1, static_cast<double>(roundings[0]) - 0.001);
     EXPECT_LE(a.kl, 2 * static_cast<double>(roundings[1]));
   }

@@ -9,7 +9,7 @@ beforeAll(async () => {
     modules: true,
     script: readFileSync("../worker/index.mjs", "utf8"),
     compatibilityDate: "2026-03-01",
-    ...glia.miniflareOptions(),
+    ...glia.miniflareOptions("AI", { DOCS: "docs" }),
   });
 }, 30_000);
 afterAll(async () => {
@@ -24,6 +24,7 @@ test("a Worker's env.AI answers, equally each time; and fails when it is to", as
   expect(first.response).toMatch(/\S/);
   expect(await (await ask("/")).json()).toEqual(first);
   await glia.faults([{ fault: 3021 }]);
+  expect(await (await ask("/vectors")).json()).toEqual(["east", "north"]);
   const refused = await ask("/");
   expect(refused.status).toBe(502);
   expect((await refused.json()).error).toMatch(/^3021: Too many requests/);

@@ -11,7 +11,7 @@ before(async () => {
     modules: true,
     script: readFileSync("../worker/index.mjs", "utf8"),
     compatibilityDate: "2026-03-01",
-    ...glia.miniflareOptions(),
+    ...glia.miniflareOptions("AI", { DOCS: "docs" }),
   });
 });
 after(async () => {
@@ -42,4 +42,13 @@ test("and fails when it is to", async () => {
   // Whether Miniflare's fetch reports the break or only ends: what came is no whole answer.
   const text = await (await ask("/stream")).text().catch(() => "");
   assert.doesNotMatch(text, /\[DONE\]/);
+});
+
+test("its Vectorize index holds what this run wrote, and nothing of what was before a reset", async () => {
+  for (let time = 0; time < 2; time++) assert.deepEqual(await (await ask("/vectors")).json(), ["east", "north"]);
+  const count = async () => (await (await fetch(`${index()}/info`)).json()).result?.vectorCount;
+  const index = () => `${glia.restUrl}/accounts/${glia.accountId}/vectorize/v2/indexes/docs`;
+  assert.equal(await count(), 2, "REST sees the index of the binding");
+  await glia.reset();
+  assert.equal(await count(), undefined);
 });

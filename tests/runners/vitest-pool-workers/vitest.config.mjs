@@ -9,7 +9,7 @@ export default defineWorkersConfig(async () => {
         workers: {
           remoteBindings: false,
           wrangler: { configPath: "./wrangler.jsonc" },
-          miniflare: glia.miniflareOptions(),
+          miniflare: glia.miniflareOptions("AI", { DOCS: "docs" }),
         },
       },
     },

@@ -9,7 +9,7 @@ export default defineConfig(async () => {
       cloudflareTest({
         remoteBindings: false,
         wrangler: { configPath: "./wrangler.jsonc" },
-        miniflare: glia.miniflareOptions(),
+        miniflare: glia.miniflareOptions("AI", { DOCS: "docs" }),
       }),
     ],
   };

@@ -16,3 +16,7 @@ test("a Worker's env.AI answers, equally each time, whole or streamed; and fails
   expect(refused.status).toBe(502);
   expect((await refused.json()).error).toBe("3040: Capacity temporarily exceeded, please try again.");
 });
+
+test("its Vectorize index holds what this run wrote, and nothing else", async () => {
+  for (let time = 0; time < 2; time++) expect(await (await ask("/vectors")).json()).toEqual(["east", "north"]);
+});

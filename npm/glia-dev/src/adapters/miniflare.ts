@@ -1,9 +1,12 @@
-// Which adapter is for which Miniflare. Adapters only rewrite options: every AI binding goes to the relay.
+// Which adapter is for which Miniflare. Adapters only rewrite options: every AI and Vectorize binding goes to the relay.
 import * as miniflare4 from "./miniflare4.ts";
 import * as miniflare5 from "./miniflare5.ts";
 
-/** Rewrites the options of one Miniflare instance; the argument is not changed. `bind` is where binding calls go. */
-export type PointAtGlia = (options: unknown, bind: URL) => unknown;
+/** Where calls of a Worker's bindings go, from the index names of its Vectorize bindings. */
+export type Bind = (indexes: Readonly<Record<string, string>>) => URL;
+
+/** Rewrites the options of one Miniflare instance; the argument is not changed. */
+export type PointAtGlia = (options: unknown, bind: Bind) => unknown;
 
 const kAdapters: ReadonlyMap<number, PointAtGlia> = new Map([
   [4, miniflare4.point_at_glia],

@@ -10,15 +10,15 @@ import { stripVTControlCharacters } from "node:util";
 import type { Handover } from "../handover.ts";
 import { TableOnce } from "./wrangler_table.ts";
 
-/** "AI bindings always access remote resources, and so may incur usage charges…", false here; and its older sister. */
+/** "AI bindings always access remote resources, and so may incur usage charges…", false here; and its sisters. */
 const kUntrueWarning =
-  /^\W*\[WARNING\]\s+(AI|Vectorize) bindings (always access remote resources|do not support local development)/;
+  /^\W*\[WARNING\]\s+(AI|Vectorize(?: Index)?) bindings (always access remote resources|do not support local development)/;
 
 /** Not so either: glia-dev switches metrics off unless the user set WRANGLER_SEND_METRICS. */
 const kTelemetryNotice = /^\s*Cloudflare collects anonymous telemetry about your usage of Wrangler/;
 
-/** A row of the bindings table for an AI binding whose mode column says what is not so here. */
-const kTableRow = /^env\.\S+ .*\bAI\s+(not supported|remote)\s*$/;
+/** A row of the bindings table for a binding of ours whose mode column says what is not so here. */
+const kTableRow = /^env\.\S+ .*\b(AI|Vectorize Index)\s+(not supported|remote)\s*$/;
 const kModeAtEnd = /(?:\x1b\[[\d;]*m)*(?:not supported|remote)(?:\x1b\[[\d;]*m)*(\s*)$/;
 
 /** wrangler's blue `local`, where it wrote in colour. */
@@ -31,8 +31,10 @@ export function filter_message(message: string, label: string): string {
   const plain = stripVTControlCharacters(message);
   if (kUntrueWarning.test(plain)) return "";
   if (kTelemetryNotice.test(plain) && process.env.WRANGLER_SEND_METRICS === "false") return "";
-  if (kTableRow.test(plain)) {
-    return message.replace(kModeAtEnd, (_, end: string) => mode(label, message !== plain) + end);
+  const row = kTableRow.exec(plain);
+  if (row) {
+    const said = row[1] === "AI" ? label : "glia"; // the weights are those of the models
+    return message.replace(kModeAtEnd, (_, end: string) => mode(said, message !== plain) + end);
   }
   return message;
 }
@@ -100,8 +102,11 @@ export function is_wrangler(filename: string): boolean {
   );
 }
 
+/** Types of bindings that are answered here. */
+const kOurs: ReadonlySet<string> = new Set(["ai", "vectorize"]);
+
 /**
- * wrangler opens a session at Cloudflare for bindings that it deems remote: AI always, and with several Workers in one
+ * wrangler opens a session at Cloudflare for bindings that it deems remote: AI always, Vectorize with `remote: true`, and with several Workers in one
  * `wrangler dev --local` for all but the first Worker. What is answered here needs none. `everything`: no binding is remote.
  */
 function bindings_that_stay_remote(
@@ -109,7 +114,7 @@ function bindings_that_stay_remote(
   everything: boolean,
 ): Record<string, { type: string }> {
   if (everything) return {};
-  return Object.fromEntries(Object.entries(bindings ?? {}).filter(([, binding]) => binding.type !== "ai"));
+  return Object.fromEntries(Object.entries(bindings ?? {}).filter(([, binding]) => !kOurs.has(binding.type)));
 }
 
 const kPickRemoteBindings = /(\nfunction pickRemoteBindings\((\w+)\) \{\n)/;

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import * as messages from "./messages.ts";
 import { probe, served_models, type ServedModel, type Version } from "./probe.ts";
 import { find_program, in_checkout, last_log_line, start_program, type Started } from "./program.ts";
-import { open_session, type BindingInfo, type CallEvent, type Session, type SessionOptions } from "./session.ts";
+import { open_session, type CallEvent, type Session, type SessionOptions } from "./session.ts";
 
 export interface GliaOptions {
   url: URL;
@@ -41,8 +41,9 @@ const kRestartsPerMinute = 3;
 
 export class Glia {
   readonly #options: GliaOptions;
-  readonly #bindings = new Map<string, BindingInfo>([["AI", { type: "ai" }]]);
-  readonly #sessions: Session[] = [];
+  #session: Session | undefined;
+  /** Sessions with Vectorize indexes of their own, by the name that a Miniflare has for its own. */
+  readonly #own = new Map<string, Promise<Session>>();
   #started: Started | undefined;
   /** How the program that we started ended, once it has. */
   #exit: string | undefined;
@@ -75,8 +76,7 @@ export class Glia {
     this.#asked = true;
     this.#wake();
     for (;;) {
-      const session = this.#sessions.at(-1);
-      if (session) return { session };
+      if (this.#session) return { session: this.#session };
       const left = deadline - performance.now();
       if (this.#closed || left <= 0 || this.#attempts >= enough) return { problem: this.#problem };
       const stop = new AbortController();
@@ -88,25 +88,30 @@ export class Glia {
     }
   }
 
-  /** The session that knows `binding`, registered anew when it does not yet. */
-  async session_for(session: Session, binding: string, info: BindingInfo): Promise<Session> {
-    if (session.bindings.has(binding)) return session;
-    this.#bindings.set(binding, info);
-    const current = this.#sessions.at(-1);
-    if (current?.bindings.has(binding)) return current;
-    return this.#open();
+  /** A session whose Vectorize indexes are its own. Rejects when the server does not open it. */
+  own_session(name: string): Promise<Session> {
+    const known = this.#own.get(name);
+    if (known) return known;
+    const opened = this.#open({ vectors: "own" });
+    this.#own.set(name, opened);
+    void opened
+      .then((session) => session.ended)
+      .catch(() => {})
+      .then(() => this.#own.delete(name));
+    return opened;
   }
 
-  /** The server did not know the session, or its socket broke: look again at once. */
-  async lost(session: Session): Promise<void> {
-    await session.close();
+  /** Its Miniflare has ended. */
+  async end_own_session(name: string): Promise<void> {
+    const session = await this.#own.get(name)?.catch(() => undefined);
+    await session?.close();
   }
 
   /** Gives the lease back; the program that we started ends by itself when it was the last. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#wake();
-    await Promise.all(this.#sessions.map((session) => session.close()));
+    await Promise.all([this.#session?.close(), ...[...this.#own.keys()].map((name) => this.end_own_session(name))]);
     await this.#running;
   }
 
@@ -124,7 +129,7 @@ export class Glia {
         continue;
       }
       this.#notify();
-      await this.#sessions[0]!.ended;
+      await this.#session!.ended;
       if (this.#closed) return;
       await this.#on_lost();
     }
@@ -143,7 +148,7 @@ export class Glia {
           models,
           started: this.#started !== undefined && this.#exit === undefined,
         };
-        await this.#open();
+        this.#session = await this.#open();
         this.#options.on_connected(info, this.#ever_connected);
         this.#ever_connected = true;
         return undefined;
@@ -190,16 +195,15 @@ export class Glia {
     return undefined;
   }
 
-  async #open(): Promise<Session> {
+  #open(more: SessionOptions = {}): Promise<Session> {
     const { url, project, session: asked = {}, on_call } = this.#options;
-    const session = await open_session(url, project, this.#bindings, asked, on_call);
-    this.#sessions.push(session);
-    return session;
+    return open_session(url, project, { ...asked, ...more }, on_call);
   }
 
   async #on_lost(): Promise<void> {
-    const sessions = this.#sessions.splice(0);
-    await Promise.all(sessions.map((session) => session.close()));
+    const lost = this.#session;
+    this.#session = undefined;
+    await lost?.close();
     // The exit of a program of ours is reported a moment after its sockets closed.
     if (this.#started && this.#exit === undefined) await delay(50);
     this.#problem =

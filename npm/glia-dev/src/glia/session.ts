@@ -21,9 +21,7 @@ export interface CallEvent {
   fault?: string | null;
 }
 
-export interface BindingInfo {
-  type: "ai" | "vectorize";
-}
+export type BindingInfo = { type: "ai" } | { type: "vectorize"; index_name: string };
 
 /** What a session asks of the server, as docs/protocol-internal.md has it. */
 export interface SessionOptions {
@@ -36,6 +34,8 @@ export interface SessionOptions {
   /** For requests that give none. */
   seed?: number;
   faults?: readonly WireFault[];
+  /** "own": its Vectorize indexes are seen by nobody else and end with it. Otherwise they are the account's. */
+  vectors?: "account" | "own";
   /** Keep a list of the calls, for those who ask. */
   list_calls?: boolean;
 }
@@ -48,7 +48,8 @@ export interface Session {
   base: URL;
   /** Where the session itself is asked about and changed. */
   own: URL;
-  bindings: ReadonlySet<string>;
+  /** Resolves once the server knows what the name of a binding stands for. Rejects when it does not take it. */
+  bind(name: string, info: BindingInfo): Promise<void>;
   /** Resolves when the server has gone or close() was called. */
   ended: Promise<void>;
   /** Gives the lease back. */
@@ -62,7 +63,6 @@ const kCloseWithinMs = 500;
 export async function open_session(
   server: URL,
   project: string,
-  bindings: ReadonlyMap<string, BindingInfo>,
   options: SessionOptions,
   on_call: (event: CallEvent) => void,
   /** Does not keep this process alive. */
@@ -71,7 +71,7 @@ export async function open_session(
   const registered = await fetch(new URL("/glia/v1/sessions", server), {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ account: "local", project, bindings: Object.fromEntries(bindings), ...options }),
+    body: JSON.stringify({ account: "local", project, bindings: { AI: { type: "ai" } }, ...options }),
     signal: AbortSignal.timeout(kOpenWithinMs),
   });
   if (!registered.ok) throw new Error(await refusal_of(registered, "POST /glia/v1/sessions"));
@@ -79,13 +79,21 @@ export async function open_session(
   const own = new URL(`/glia/v1/sessions/${encodeURIComponent(id)}`, server);
   const events = await open_events(new URL(`${own.href}/events`), unref);
   const ended = read_events(events, on_call);
+  const bound = new Map<string, Promise<void>>([["AI", Promise.resolve()]]);
 
   return {
     id,
     url: new URL(url),
     base: new URL(`/s/${encodeURIComponent(id)}`, server),
     own,
-    bindings: new Set(bindings.keys()),
+    bind(name, info) {
+      const known = bound.get(name);
+      if (known) return known;
+      const binding = put_binding(own, name, info);
+      bound.set(name, binding);
+      binding.catch(() => bound.delete(name));
+      return binding;
+    },
     ended,
     async close() {
       await Promise.race([
@@ -96,6 +104,16 @@ export async function open_session(
       await ended;
     },
   };
+}
+
+async function put_binding(session: URL, name: string, info: BindingInfo): Promise<void> {
+  const answer = await fetch(`${session.href}/bindings`, {
+    method: "PUT",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ bindings: { [name]: info } }),
+    signal: AbortSignal.timeout(kOpenWithinMs),
+  });
+  if (!answer.ok) throw new Error(await refusal_of(answer, "PUT /glia/v1/sessions/<id>/bindings"));
 }
 
 /** What a server of ours says about a request that it does not take. */

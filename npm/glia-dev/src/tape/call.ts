@@ -5,12 +5,12 @@
 import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 
-export type Dialect = "binding" | "rest" | "openai";
+export type Dialect = "binding" | "vectorize" | "rest" | "openai";
 
 export interface Call {
   dialect: Dialect;
   method: string;
-  /** Without host, account and model: `/run`, `/client/v4/accounts/:account/ai/run`, `/v1/chat/completions`. */
+  /** Without host, account and model: `/run`, `/client/v4/accounts/:account/ai/run`, `/v1/chat/completions`, `/docs/query` of an index. */
   route: string;
   /** As the client wrote it; empty where there is none. */
   model: string;
@@ -25,6 +25,8 @@ export interface RawCall {
   target: string;
   headers: IncomingHttpHeaders;
   body: Buffer;
+  /** Which index a Vectorize binding stands for. */
+  index?: string | undefined;
 }
 
 export function identify(raw: RawCall): Call {
@@ -32,7 +34,7 @@ export function identify(raw: RawCall): Call {
   const url = new URL(forwarded ?? raw.target, "http://glia");
   const type = text(raw.headers[forwarded === undefined ? "content-type" : "mf-header-content-type"]) ?? "";
   const body = json_of(raw.body);
-  const place = forwarded === undefined ? place_of(url.pathname, body) : binding_place(url.pathname, raw.headers);
+  const place = forwarded === undefined ? place_of(url.pathname, body) : binding_place(url.pathname, raw);
   const query = [...url.searchParams].filter(([name]) => name !== "version" && name !== "MF-Binding").sort();
   const method = raw.method;
   const content = body === undefined ? hash(without_boundary(raw.body, type)) : canonical(body);
@@ -42,7 +44,8 @@ export function identify(raw: RawCall): Call {
 
 type Place = Pick<Call, "dialect" | "route" | "model">;
 
-function binding_place(path: string, headers: IncomingHttpHeaders): Place {
+function binding_place(path: string, { headers, index }: RawCall): Place {
+  if (index !== undefined) return { dialect: "vectorize", route: `/${index}${path}`, model: "" };
   const model = (text(headers["mf-header-cf-consn-model-id"]) ?? "").replace(/^[^@]*:(?=@)/, "");
   return { dialect: "binding", route: path, model };
 }

@@ -3,5 +3,4 @@ import type { Upstream } from "../relay.ts";
 
 export const recorded: Upstream = {
   ready_within: () => Promise.resolve({ problem: "Recordings are replayed here; Glia itself does not run." }),
-  session_for: (session) => Promise.resolve(session),
 };

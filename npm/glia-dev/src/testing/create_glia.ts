@@ -5,6 +5,7 @@
 // needs neither the program nor weights. Nothing here keeps the process alive.
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
+import { bind_path } from "../bind.ts";
 import { to_wire, type Fault } from "../faults.ts";
 import type { Readiness } from "../glia/glia.ts";
 import { open_session, refusal_of, type CallEvent, type Session, type SessionOptions } from "../glia/session.ts";
@@ -71,9 +72,10 @@ export interface GliaUsage {
   neurons: number;
 }
 
-/** Options of Miniflare for one AI binding: for the vitest plugin's `miniflare`, or a Worker of a Miniflare 4. */
+/** Options of Miniflare for our bindings: for the vitest plugin's `miniflare`, or a Worker of a Miniflare 4. */
 export interface MiniflareAiOptions {
   ai: { binding: string; remoteProxyConnectionString: URL };
+  vectorize?: Record<string, { index_name: string; remoteProxyConnectionString: URL }>;
 }
 
 export interface Glia extends AsyncDisposable {
@@ -86,8 +88,8 @@ export interface Glia extends AsyncDisposable {
   readonly accountId: string;
   /** Any text does; clients want one. */
   readonly apiToken: string;
-  /** For `miniflare` in a vitest config, with `remoteBindings: false`. */
-  miniflareOptions(binding?: string): MiniflareAiOptions;
+  /** For `miniflare` in a vitest config, with `remoteBindings: false`. `indexes`: of Vectorize, by the name of the binding. */
+  miniflareOptions(binding?: string, indexes?: Readonly<Record<string, string>>): MiniflareAiOptions;
   /** The environment in which any command's Worker has this env.AI: wrangler dev, vite, a script with getPlatformProxy. */
   environment(env?: NodeJS.ProcessEnv): NodeJS.ProcessEnv;
   usage(): Promise<GliaUsage>;
@@ -134,11 +136,9 @@ export async function createGlia(options: GliaOptions = {}): Promise<Glia> {
       return source.account;
     },
     apiToken: "glia",
-    miniflareOptions: (binding = "AI") => ({
-      ai: { binding, remoteProxyConnectionString: new URL(`${url}/bind/5`) },
-    }),
+    miniflareOptions: (binding = "AI", indexes = {}) => miniflare_options(url, binding, indexes),
     environment: (env = process.env) =>
-      environment_with(env, { relay: url, label: "glia", local_only: false }, preload_url()),
+      environment_with(env, { relay: url, label: "glia", local_only: false, own_indexes: false }, preload_url()),
     usage: () => source.usage(),
     faults: (faults) => source.faults(faults),
     async reset() {
@@ -149,6 +149,19 @@ export async function createGlia(options: GliaOptions = {}): Promise<Glia> {
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function miniflare_options(
+  relay: string,
+  binding: string,
+  indexes: Readonly<Record<string, string>>,
+): MiniflareAiOptions {
+  const remoteProxyConnectionString = new URL(`${relay}/${bind_path({ major: "5", indexes })}`);
+  const options: MiniflareAiOptions = { ai: { binding, remoteProxyConnectionString } };
+  const named = Object.entries(indexes);
+  if (named.length === 0) return options;
+  const vectorize = named.map(([name, index_name]) => [name, { index_name, remoteProxyConnectionString }] as const);
+  return { ...options, vectorize: Object.fromEntries(vectorize) };
 }
 
 function check(options: GliaOptions): void {
@@ -199,10 +212,6 @@ class Served implements Source {
     } catch (error) {
       return { problem: (error as Error).message };
     }
-  }
-
-  session_for(session: Session): Promise<Session> {
-    return Promise.resolve(session);
   }
 
   replayed(): void {}
@@ -261,6 +270,7 @@ class Served implements Source {
   async #open(): Promise<Session> {
     const { seed, plan, rateLimits, memory = true } = this.#options;
     const wanted: SessionOptions = { account: this.account, list_calls: true, faults: to_wire(this.#faults) };
+    if (this.#own_account) wanted.vectors = "own";
     if (seed !== undefined) wanted.seed = seed;
     if (plan !== undefined) wanted.plan = plan;
     if (rateLimits !== undefined) wanted.rate_limits = rateLimits;
@@ -269,8 +279,7 @@ class Served implements Source {
       const server =
         url === undefined ? await shared_server({ env: process.env, folder: this.#folder, memory }) : new URL(url);
       try {
-        const bindings = new Map([["AI", { type: "ai" as const }]]);
-        const session = await open_session(server, project_name(this.#folder), bindings, wanted, () => {}, true);
+        const session = await open_session(server, project_name(this.#folder), wanted, () => {}, true);
         this.#session = session;
         void session.ended.then(() => {
           if (this.#session === session) this.#session = undefined;
@@ -294,7 +303,6 @@ class Recorded implements Source {
     return Promise.resolve();
   }
   readonly ready_within = recorded.ready_within;
-  readonly session_for = recorded.session_for;
   replayed(call: Call, status: number, type: string, body: Buffer): void {
     const usage = read_answer(type, body.toString("utf8")).usage;
     const counted = { promptTokens: usage?.prompt_tokens ?? 0, completionTokens: usage?.completion_tokens ?? 0 };

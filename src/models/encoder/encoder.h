@@ -1,0 +1,22 @@
+// What is the same for every encoder: a trunk's states, pooled and taken through a folder's dense layers, or through a
+// classifier.
+// Ownership: the model owns its weights, the device must outlive it; the folder may be dropped after load().
+// Errors: glia::Error(model_unavailable) naming the tensor. Thread rule: one forward at a time.
+#pragma once
+
+#include <memory>
+
+#include "formats/safetensors.h"
+#include "kernels/device.h"
+#include "models/encoder/description.h"
+#include "models/encoder/modules.h"
+#include "models/encoder_model.h"
+
+namespace glia::models::encoder {
+
+std::unique_ptr<EncoderModel> load(const Description& description, const Modules& modules,
+                                   const formats::HfFolder& folder, kernels::Device& device);
+/// Makes every check of load(), packs nothing.
+MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::HfFolder& folder);
+
+}  // namespace glia::models::encoder

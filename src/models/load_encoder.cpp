@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "formats/quote_name.h"
+#include "models/bert/bert.h"
+#include "models/encoder/encoder.h"
+#include "models/encoder_model.h"
+
+namespace glia::models {
+namespace {
+
+struct Family {
+  std::string_view architecture;
+  encoder::Description (*describe)(const formats::HfFolder&);
+};
+
+constexpr std::array kFamilies = {
+    Family{"BertModel", bert::describe_bert},
+    Family{"BertForMaskedLM", bert::describe_bert},
+    Family{"BertForPreTraining", bert::describe_bert},
+    Family{"BertForSequenceClassification", bert::describe_bert},
+    Family{"RobertaModel", bert::describe_roberta},
+    Family{"RobertaForMaskedLM", bert::describe_roberta},
+    Family{"RobertaForSequenceClassification", bert::describe_roberta},
+    Family{"XLMRobertaModel", bert::describe_xlm_roberta},
+    Family{"XLMRobertaForMaskedLM", bert::describe_xlm_roberta},
+    Family{"XLMRobertaForSequenceClassification", bert::describe_xlm_roberta},
+    Family{"DistilBertModel", bert::describe_distilbert},
+    Family{"DistilBertForMaskedLM", bert::describe_distilbert},
+    Family{"DistilBertForSequenceClassification", bert::describe_distilbert},
+};
+
+/// Empty where the file does not name exactly one.
+std::string_view architecture_of(const formats::HfFolder& folder) {
+  const auto* list = folder.config().if_contains("architectures");
+  const auto* names = list == nullptr ? nullptr : list->if_array();
+  if (names == nullptr || names->size() != 1 || !names->front().is_string()) return {};
+  return names->front().get_string();
+}
+
+const Family* family_of(const formats::HfFolder& folder) {
+  const std::string_view architecture = architecture_of(folder);
+  const auto* const found =
+      std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& f) { return f.architecture == architecture; });
+  return found == kFamilies.end() ? nullptr : found;
+}
+
+encoder::Description describe(const formats::HfFolder& folder) {
+  if (const Family* family = family_of(folder)) return family->describe(folder);
+  if (architecture_of(folder).empty()) {
+    throw Error(ErrorCode::model_unavailable, "config.json's \"architectures\" is not a list of one name");
+  }
+  std::string known;
+  for (const Family& f : kFamilies) known += (known.empty() ? "" : ", ") + std::string(f.architecture);
+  throw Error(ErrorCode::model_unavailable, "architecture " + formats::quote_name(architecture_of(folder)) +
+                                                " does not encode texts here (supported: " + known + ")");
+}
+
+}  // namespace
+
+bool encodes(const formats::HfFolder& folder) { return family_of(folder) != nullptr || encoder::has_modules(folder); }
+
+std::unique_ptr<EncoderModel> load_encoder(const formats::HfFolder& folder, kernels::Device& device) {
+  const encoder::Description description = describe(folder);
+  return encoder::load(description, encoder::read_modules(folder, description.hidden), folder, device);
+}
+
+MemoryEstimate estimate_encoder_memory(const formats::HfFolder& folder) {
+  const encoder::Description description = describe(folder);
+  return encoder::estimate(description, encoder::read_modules(folder, description.hidden), folder);
+}
+
+}  // namespace glia::models

@@ -1,0 +1,223 @@
+"""Golden data for encoders: tiny random models in odd shapes, what transformers and sentence-transformers make of texts.
+
+Birth certificate
+  command   .venv/bin/python tests/golden/make_encoders.py [name ...]
+  versions  torch 2.15.0 (CPU), transformers 5.24.0, sentence-transformers 6.2.0, safetensors 0.8.0, Python 3.11
+  source    the weights are random numbers from the seeds below: nobody's work; the answers come from transformers' and
+            sentence-transformers' classes in float32 with eager attention, each text by itself, without padding
+  licence   Apache-2.0, as the repository
+
+Per model, under tests/golden/encoders/:
+  <name>/config.json, model.safetensors   as transformers saves them; where sentence-transformers saves the folder also
+                                          modules.json and the modules' own
+  <name>.expected.safetensors             lengths [texts] I32; tokens, types [n] I32, the texts end to end;
+                                          states [n, hidden] F32, or logits [texts, labels] F32 of a classifier,
+                                          vectors [texts, width] F32 of a sentence-transformers folder;
+                                          fast.*: the same with weights rounded as the fast path rounds them
+"""
+
+import copy
+import json
+import pathlib
+import shutil
+import sys
+
+import sentence_transformers as st
+import torch
+import transformers as tf
+from safetensors.torch import save_file
+from sentence_transformers.sentence_transformer import modules as st_modules
+from sentence_transformers.base import modules as st_base
+from transformers.utils import logging
+
+HERE = pathlib.Path(__file__).parent / "encoders"
+LENGTHS = [1, 7, 30, 16, 3]
+
+BERT = dict(vocab_size=71, hidden_size=36, num_attention_heads=3, intermediate_size=50, num_hidden_layers=2,
+            max_position_embeddings=40)
+ROBERTA = dict(vocab_size=67, hidden_size=40, num_attention_heads=5, intermediate_size=44, num_hidden_layers=3,
+               max_position_embeddings=36, type_vocab_size=1, pad_token_id=1)
+DISTIL = dict(vocab_size=61, dim=42, n_heads=6, hidden_dim=56, n_layers=2, max_position_embeddings=32)
+WIDE = dict(vocab_size=59, hidden_size=64, num_attention_heads=2, intermediate_size=96, num_hidden_layers=2,
+            max_position_embeddings=40)
+
+# name: (configuration class, model class, configuration, dtype on disk)
+MODELS = {
+    "bert": (tf.BertConfig, tf.BertModel, dict(BERT), "float32"),
+    "bert_relu_f16": (tf.BertConfig, tf.BertModel, dict(BERT, hidden_act="relu", layer_norm_eps=1e-5, type_vocab_size=3),
+                      "float16"),
+    "bert_wide": (tf.BertConfig, tf.BertModel, dict(WIDE), "float32"),
+    "bert_masked_lm": (tf.BertConfig, tf.BertForMaskedLM, dict(BERT, num_hidden_layers=1), "float32"),
+    "bert_classifier": (tf.BertConfig, tf.BertForSequenceClassification,
+                        dict(BERT, num_labels=3, hidden_act="gelu_new"), "bfloat16"),
+    "roberta": (tf.RobertaConfig, tf.RobertaModel, dict(ROBERTA, type_vocab_size=2), "float32"),
+    "xlm_roberta_bf16": (tf.XLMRobertaConfig, tf.XLMRobertaModel, dict(ROBERTA), "bfloat16"),
+    "xlm_roberta_reranker": (tf.XLMRobertaConfig, tf.XLMRobertaForSequenceClassification,
+                             dict(ROBERTA, num_labels=1), "float32"),
+    "roberta_multi_label": (tf.RobertaConfig, tf.RobertaForSequenceClassification,
+                            dict(ROBERTA, num_labels=4, pad_token_id=5, problem_type="multi_label_classification"),
+                            "float32"),
+    "distilbert": (tf.DistilBertConfig, tf.DistilBertModel, dict(DISTIL), "float16"),
+    "distilbert_sentiment": (tf.DistilBertConfig, tf.DistilBertForSequenceClassification,
+                             dict(DISTIL, id2label={0: "NEGATIVE", 1: "POSITIVE"}, label2id={"NEGATIVE": 0, "POSITIVE": 1}),
+                             "float32"),
+}
+# name: (model, pooling, dense layers as (width, bias, activation), normalised)
+SENTENCES = {
+    "sentences_cls": ("bert_wide", "cls", [], True),
+    "sentences_dense": ("bert_wide", "mean", [(48, True, torch.nn.Tanh()), (20, False, torch.nn.Identity())], True),
+    "sentences_max": ("bert_wide", "max", [], False),
+    "sentences_last": ("bert_wide", "lasttoken", [(33, True, torch.nn.Tanh())], False),
+}
+
+
+def fill(model, seed, dtype):
+    """Random weights that a file of `dtype` holds: norms near one, biases that matter, attention that is not flat."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=generator)
+            if p.dim() == 1:
+                p.copy_(0.3 * noise if name.endswith("bias") else 1 + 0.2 * noise)
+            else:
+                p.copy_(noise * (1.0 if "embeddings" in name else 1.6 / p.shape[1] ** 0.5))
+            p.copy_(p.to(dtype).float())
+
+
+def make_model(config_class, model_class, spec, seed, dtype):
+    model = model_class(config_class(attn_implementation="eager", **spec)).float().eval()
+    fill(model, seed, getattr(torch, dtype))
+    return model
+
+
+def make_texts(config, seed):
+    generator = torch.Generator().manual_seed(1000 + seed)
+    most = getattr(config, "type_vocab_size", 1)
+    texts = []
+    for n in LENGTHS:
+        tokens = torch.randint(0, config.vocab_size, (n,), generator=generator)
+        if n == 16 and config.pad_token_id is not None:
+            tokens[5] = tokens[11] = config.pad_token_id  # spelt in a text, where nothing is padded
+        types = torch.randint(0, most, (n,), generator=generator)
+        texts.append((tokens, types))
+    return texts
+
+
+def run(model, texts):
+    """Each text alone: states, or logits of a classifier."""
+    rows = []
+    for tokens, types in texts:
+        extra = {} if isinstance(model.config, tf.DistilBertConfig) else {"token_type_ids": types[None]}
+        base = getattr(model, model.base_model_prefix, model) if "MaskedLM" in type(model).__name__ else model
+        with torch.no_grad():
+            out = base(input_ids=tokens[None], attention_mask=torch.ones_like(tokens)[None], **extra)
+        rows.append(out.logits if hasattr(out, "logits") else out.last_hidden_state[0])
+    return torch.cat(rows).contiguous()
+
+
+def q8_0(w):
+    """Rounded in blocks of 32 columns: the scale is float16(largest / 127), halves away from zero."""
+    blocks = w.reshape(w.shape[0], -1, 32)
+    scale = (blocks.abs().amax(-1, keepdim=True) / 127).half().float()
+    inverse = torch.where(scale == 0, torch.zeros_like(scale), 1 / scale)
+    x = blocks * inverse
+    return ((torch.sign(x) * torch.floor(x.abs() + 0.5)).clamp(-127, 127) * scale).reshape(w.shape)
+
+
+def rounded(model):
+    """What the fast path multiplies: the layers' products in Q8_0 where their columns come in whole blocks."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if ".layer." in name and p.dim() == 2 and p.shape[1] % 32 == 0:
+                p.copy_(q8_0(p))
+    return model
+
+
+def save_folder(folder):
+    """Without the fields that say who wrote it."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config.pop("transformers_version", None)
+    path.write_text(json.dumps(config, indent=1) + "\n")
+
+
+def texts_of(texts):
+    ints = lambda parts: torch.cat(parts).to(torch.int32)
+    return {"lengths": torch.tensor([len(t) for t, _ in texts], dtype=torch.int32),
+            "tokens": ints([t for t, _ in texts]), "types": ints([t for _, t in texts])}
+
+
+def make(name, seed):
+    config_class, model_class, spec, dtype = MODELS[name]
+    model = make_model(config_class, model_class, spec, seed, dtype)
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    copy.deepcopy(model).to(getattr(torch, dtype)).save_pretrained(folder)
+    save_folder(folder)
+    texts = make_texts(model.config, seed)
+    what = "logits" if "Classification" in model_class.__name__ else "states"
+    expected = {what: run(model, texts), "fast." + what: run(rounded(model), texts)}
+    save_file({**texts_of(texts), **expected}, HERE / f"{name}.expected.safetensors")
+
+
+def make_sentences(name, seed):
+    base, pooling, dense, normalised = SENTENCES[name]
+    config_class, model_class, spec, dtype = MODELS[base]
+    model = make_model(config_class, model_class, spec, seed, dtype)
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    generator = torch.Generator().manual_seed(2000 + seed)
+    modules = [st_modules.Pooling(model.config.hidden_size, pooling_mode=pooling)]
+    width = model.config.hidden_size
+    for out, bias, activation in dense:
+        layer = st_base.Dense(width, out, bias=bias, activation_function=activation)
+        with torch.no_grad():
+            for p in layer.parameters():
+                p.copy_(torch.randn(p.shape, generator=generator) / width ** 0.5)
+        modules.append(layer)
+        width = out
+    if normalised:
+        modules.append(st_base.Normalize())
+    model.save_pretrained(folder)
+    save_folder(folder)
+    listed = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    for i, module in enumerate(modules, 1):
+        path = f"{i}_{type(module).__name__}"
+        (folder / path).mkdir()
+        module.save(str(folder / path))
+        listed.append({"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{type(module).__name__}"})
+    for readme in folder.rglob("2_Normalize/*"):
+        readme.unlink()
+    (folder / "modules.json").write_text(json.dumps(listed, indent=1) + "\n")
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 24, "do_lower_case": False}) + "\n")
+    texts = make_texts(model.config, seed)
+
+    def vectors(model):
+        rows = []
+        for tokens, types in texts:
+            states = run(model, [(tokens, types)])
+            features = {"token_embeddings": states[None], "attention_mask": torch.ones(1, len(tokens), dtype=torch.int64)}
+            with torch.no_grad():
+                for module in modules:
+                    features = module(features)
+            rows.append(features["sentence_embedding"])
+        return torch.cat(rows).contiguous()
+
+    save_file({**texts_of(texts), "vectors": vectors(model), "fast.vectors": vectors(rounded(model))},
+              HERE / f"{name}.expected.safetensors")
+
+
+def main():
+    logging.set_verbosity_error()
+    HERE.mkdir(exist_ok=True)
+    wanted = sys.argv[1:]
+    for seed, name in enumerate([*MODELS, *SENTENCES], 1):
+        if wanted and name not in wanted:
+            continue
+        print(name)
+        (make if name in MODELS else make_sentences)(name, seed)
+
+
+if __name__ == "__main__":
+    main()
