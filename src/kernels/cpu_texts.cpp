@@ -1,6 +1,6 @@
 // CpuDevice's ops over whole texts. Attention is the paged kernels' (isa/attention_tile.h): keys and values of a layer
-// go into pages of a cache that lives for the call, and a query sees its text from end to end instead of up to itself.
-// The bits of a row then depend on positions within its text alone, as there.
+// go into pages of a cache that lives for the call, and a query may see its text from end to end instead of up to
+// itself. The bits of a row then depend on positions within its text alone, as there.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -134,7 +134,8 @@ void CpuDevice::attend_text(const TextTile& tile, int worker, Tensor out, Tensor
       task.q[i] = row(q, tile.first_row + position) + column;
       task.out[i] = row(out, tile.first_row + position) + column;
       task.first[i] = options.window > 0 ? std::max(0, position - options.window + 1) : 0;
-      task.length[i] = options.window > 0 ? std::min(tile.length, position + options.window) : tile.length;
+      const std::int32_t reach = options.causal ? 1 : options.window > 0 ? options.window : tile.length;
+      task.length[i] = std::min(tile.length, position + reach);
       task.scale[i] = options.scale;
     }
     kernel(task);

@@ -145,12 +145,13 @@ struct Lookup {
   std::span<const std::int32_t> ids;  ///< [n], rows of the table
 };
 
-/// Of rows that see their whole text, not only what stands before them.
+/// Of rows that see their whole text.
 struct TextAttention {
   std::int32_t kv_heads = 0;  ///< head h reads kv head h / (heads / kv_heads)
   std::int32_t head_dim = 0;
   float scale = 1;          ///< of q k^T
   std::int32_t window = 0;  ///< a row at position p sees (p - window, p + window) of its text; 0: all of it
+  bool causal = false;      ///< and nothing behind itself
 };
 
 /// What becomes of a text's rows: the first (BERT's [CLS]), the last, their mean, or the largest of each column.

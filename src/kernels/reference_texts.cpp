@@ -40,7 +40,7 @@ void attend(Tensor out, Tensor q, Tensor k, Tensor v, std::int64_t first, std::i
     for (std::int64_t d = 0; d < dim; d++) {
       score += value(q, first + p, head * dim + d) * value(k, first + j, kv_head * dim + d);
     }
-    const bool seen = options.window == 0 || std::abs(j - p) < options.window;
+    const bool seen = (options.window == 0 || std::abs(j - p) < options.window) && !(options.causal && j > p);
     weights[static_cast<std::size_t>(j)] = seen ? score * static_cast<double>(options.scale) : -INFINITY;
     most = std::max(most, weights[static_cast<std::size_t>(j)]);
   }

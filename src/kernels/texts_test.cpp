@@ -151,12 +151,17 @@ TEST_P(Texts, AttentionAgreesWithTheReference) {
   const KvType kv = GetParam().way == test::Way::exact ? KvType::f32 : kDefaultKvType;
   for (const auto& [heads, kv_heads, dim] : {std::array{12, 12, 32}, std::array{3, 1, 64}, std::array{4, 2, 20},
                                              std::array{1, 1, 8}, std::array{3, 3, 256}}) {
-    for (const std::int32_t window : {0, 1, 5, 64, 129, 4096}) {
-      Scene scene{
-          heads,
-          {.kv_heads = kv_heads, .head_dim = dim, .scale = 1.0F / std::sqrt(static_cast<float>(dim)), .window = window},
-          {300, 1, 64, 65, 129, 2, 16}};
-      SCOPED_TRACE(std::to_string(dim) + " window " + std::to_string(window));
+    using Mask = std::pair<std::int32_t, bool>;  // window, causal
+    for (const auto& [window, causal] : {Mask{0, false}, Mask{1, false}, Mask{5, false}, Mask{64, false},
+                                         Mask{129, false}, Mask{4096, false}, Mask{0, true}, Mask{65, true}}) {
+      Scene scene{heads,
+                  {.kv_heads = kv_heads,
+                   .head_dim = dim,
+                   .scale = 1.0F / std::sqrt(static_cast<float>(dim)),
+                   .window = window,
+                   .causal = causal},
+                  {300, 1, 64, 65, 129, 2, 16}};
+      SCOPED_TRACE(std::to_string(dim) + " window " + std::to_string(window) + (causal ? " causal" : ""));
       const std::vector<float> got = attend(*device_, scene, in_order(scene));
       const std::vector<float> want = attend(*reference_, scene, in_order(scene));
       const double d = dim;
@@ -178,8 +183,8 @@ TEST_P(Texts, AttentionAgreesWithTheReference) {
 }
 
 TEST_P(Texts, AttentionBitsDoNotDependOnTheBatchOrTheThreads) {
-  for (const std::int32_t window : {0, 40}) {
-    const TextAttention options{.kv_heads = 2, .head_dim = 24, .scale = 0.2F, .window = window};
+  for (const auto& [window, causal] : {std::pair{0, false}, std::pair{40, false}, std::pair{0, true}}) {
+    const TextAttention options{.kv_heads = 2, .head_dim = 24, .scale = 0.2F, .window = window, .causal = causal};
     const Scene alone{4, options, {150}};
     const std::vector<float> want = attend(*device_, alone, {7});
     for (const int threads : {1, 2, 3}) {

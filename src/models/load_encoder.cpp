@@ -6,15 +6,25 @@
 #include "base/error.h"
 #include "formats/quote_name.h"
 #include "models/bert/bert.h"
+#include "models/encoder/decoder_trunk.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder_model.h"
+#include "models/gemma/gemma.h"
+#include "models/qwen/qwen.h"
 
 namespace glia::models {
 namespace {
 
+/// The layers of a decoder's family.
+template <decoder::Description (*describe)(const formats::HfFolder&)>
+encoder::Description of_decoder(const formats::HfFolder& folder) {
+  return encoder::of_decoder(describe(folder), folder);
+}
+
 struct Family {
   std::string_view architecture;
   encoder::Description (*describe)(const formats::HfFolder&);
+  bool also_generates = false;  ///< then only modules.json tells that it encodes
 };
 
 constexpr std::array kFamilies = {
@@ -31,6 +41,9 @@ constexpr std::array kFamilies = {
     Family{"DistilBertModel", bert::describe_distilbert},
     Family{"DistilBertForMaskedLM", bert::describe_distilbert},
     Family{"DistilBertForSequenceClassification", bert::describe_distilbert},
+    Family{"Qwen3Model", of_decoder<qwen::describe_qwen3>},
+    Family{"Qwen3ForCausalLM", of_decoder<qwen::describe_qwen3>, true},
+    Family{"Gemma3TextModel", of_decoder<gemma::describe_gemma3_encoder>},
 };
 
 /// Empty where the file does not name exactly one.
@@ -61,7 +74,10 @@ encoder::Description describe(const formats::HfFolder& folder) {
 
 }  // namespace
 
-bool encodes(const formats::HfFolder& folder) { return family_of(folder) != nullptr || encoder::has_modules(folder); }
+bool encodes(const formats::HfFolder& folder) {
+  const Family* family = family_of(folder);
+  return (family != nullptr && !family->also_generates) || encoder::has_modules(folder);
+}
 
 std::unique_ptr<EncoderModel> load_encoder(const formats::HfFolder& folder, kernels::Device& device) {
   const encoder::Description description = describe(folder);

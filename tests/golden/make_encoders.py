@@ -19,6 +19,7 @@ Per model, under tests/golden/encoders/:
 import copy
 import json
 import pathlib
+import re
 import shutil
 import sys
 
@@ -40,6 +41,16 @@ ROBERTA = dict(vocab_size=67, hidden_size=40, num_attention_heads=5, intermediat
 DISTIL = dict(vocab_size=61, dim=42, n_heads=6, hidden_dim=56, n_layers=2, max_position_embeddings=32)
 WIDE = dict(vocab_size=59, hidden_size=64, num_attention_heads=2, intermediate_size=96, num_hidden_layers=2,
             max_position_embeddings=40)
+QWEN3 = dict(vocab_size=57, hidden_size=44, num_attention_heads=6, num_key_value_heads=2, head_dim=10,
+             intermediate_size=60, num_hidden_layers=3, max_position_embeddings=40)
+QWEN3_WIDE = dict(QWEN3, hidden_size=64, num_attention_heads=4, head_dim=32, intermediate_size=96, num_hidden_layers=2)
+GEMMA3 = dict(vocab_size=55, hidden_size=40, num_attention_heads=4, num_key_value_heads=2, head_dim=12,
+              intermediate_size=52, num_hidden_layers=4, max_position_embeddings=48, sliding_window=9,
+              query_pre_attn_scalar=12, use_bidirectional_attention=True,
+              layer_types=["sliding_attention", "full_attention"] * 2)
+GEMMA3_WIDE = dict(GEMMA3, hidden_size=64, num_attention_heads=2, num_key_value_heads=1, head_dim=32,
+                   intermediate_size=96, num_hidden_layers=3, sliding_window=16, query_pre_attn_scalar=32,
+                   layer_types=["sliding_attention", "sliding_attention", "full_attention"])
 
 # name: (configuration class, model class, configuration, dtype on disk)
 MODELS = {
@@ -69,16 +80,31 @@ SENTENCES = {
     "sentences_max": ("bert_wide", "max", [], False),
     "sentences_last": ("bert_wide", "lasttoken", [(33, True, torch.nn.Tanh())], False),
 }
+# Layers of decoders, as MODELS and SENTENCES.
+DECODERS = {
+    "qwen3": (tf.Qwen3Config, tf.Qwen3Model, dict(QWEN3), "float32"),
+    "qwen3_window": (tf.Qwen3Config, tf.Qwen3Model, dict(QWEN3, use_sliding_window=True, sliding_window=6,
+                                                         max_window_layers=1), "bfloat16"),
+    "qwen3_wide": (tf.Qwen3Config, tf.Qwen3Model, dict(QWEN3_WIDE), "bfloat16"),
+    "gemma3": (tf.Gemma3TextConfig, tf.Gemma3TextModel, dict(GEMMA3), "float32"),
+    "gemma3_causal": (tf.Gemma3TextConfig, tf.Gemma3TextModel, dict(GEMMA3, use_bidirectional_attention=False), "bfloat16"),
+    "gemma3_wide": (tf.Gemma3TextConfig, tf.Gemma3TextModel, dict(GEMMA3_WIDE), "bfloat16"),
+}
+DECODER_SENTENCES = {
+    "qwen3_embedding": ("qwen3_wide", "lasttoken", [], True),
+    "embedding_gemma": ("gemma3_wide", "mean", [(128, False, torch.nn.Identity()), (64, False, torch.nn.Identity())], True),
+}
 
 
 def fill(model, seed, dtype):
     """Random weights that a file of `dtype` holds: norms near one, biases that matter, attention that is not flat."""
     generator = torch.Generator().manual_seed(seed)
+    around = 0 if isinstance(model, tf.Gemma3TextModel) else 1  # whose norms add the one themselves
     with torch.no_grad():
         for name, p in model.named_parameters():
             noise = torch.randn(p.shape, generator=generator)
             if p.dim() == 1:
-                p.copy_(0.3 * noise if name.endswith("bias") else 1 + 0.2 * noise)
+                p.copy_(0.3 * noise if name.endswith("bias") else around + 0.2 * noise)
             else:
                 p.copy_(noise * (1.0 if "embeddings" in name else 1.6 / p.shape[1] ** 0.5))
             p.copy_(p.to(dtype).float())
@@ -107,7 +133,7 @@ def run(model, texts):
     """Each text alone: states, or logits of a classifier."""
     rows = []
     for tokens, types in texts:
-        extra = {} if isinstance(model.config, tf.DistilBertConfig) else {"token_type_ids": types[None]}
+        extra = {"token_type_ids": types[None]} if hasattr(model.config, "type_vocab_size") else {}
         base = getattr(model, model.base_model_prefix, model) if "MaskedLM" in type(model).__name__ else model
         with torch.no_grad():
             out = base(input_ids=tokens[None], attention_mask=torch.ones_like(tokens)[None], **extra)
@@ -129,16 +155,30 @@ def rounded(model):
     model = copy.deepcopy(model)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if ".layer." in name and p.dim() == 2 and p.shape[1] % 32 == 0:
+            if re.search(r"(^|\.)layers?\.", name) and p.dim() == 2 and p.shape[1] % 32 == 0:
                 p.copy_(q8_0(p))
     return model
 
 
-def save_folder(folder):
+def as_published(config):
+    """As transformers 4 wrote the folders that Qwen and Google published: rotary fields apart, a decoder's class."""
+    ropes = config.pop("rope_parameters")
+    full = ropes.get("full_attention", ropes)
+    config.update(rope_theta=full["rope_theta"], rope_scaling=None)
+    if "sliding_attention" in ropes:
+        config.update(rope_local_base_freq=ropes["sliding_attention"]["rope_theta"], _sliding_window_pattern=6)
+    if config["architectures"] == ["Qwen3Model"]:
+        config["architectures"] = ["Qwen3ForCausalLM"]
+        config.pop("layer_types")
+
+
+def save_folder(folder, published=False):
     """Without the fields that say who wrote it."""
     path = folder / "config.json"
     config = json.loads(path.read_text())
     config.pop("transformers_version", None)
+    if published:
+        as_published(config)
     path.write_text(json.dumps(config, indent=1) + "\n")
 
 
@@ -149,7 +189,7 @@ def texts_of(texts):
 
 
 def make(name, seed):
-    config_class, model_class, spec, dtype = MODELS[name]
+    config_class, model_class, spec, dtype = (MODELS | DECODERS)[name]
     model = make_model(config_class, model_class, spec, seed, dtype)
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -162,8 +202,8 @@ def make(name, seed):
 
 
 def make_sentences(name, seed):
-    base, pooling, dense, normalised = SENTENCES[name]
-    config_class, model_class, spec, dtype = MODELS[base]
+    base, pooling, dense, normalised = (SENTENCES | DECODER_SENTENCES)[name]
+    config_class, model_class, spec, dtype = (MODELS | DECODERS)[base]
     model = make_model(config_class, model_class, spec, seed, dtype)
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -179,8 +219,9 @@ def make_sentences(name, seed):
         width = out
     if normalised:
         modules.append(st_base.Normalize())
-    model.save_pretrained(folder)
-    save_folder(folder)
+    copy.deepcopy(model).to(getattr(torch, dtype)).save_pretrained(folder)
+    save_folder(folder, published=name in DECODER_SENTENCES)
+    model = model_class.from_pretrained(folder, attn_implementation="eager").float().eval()
     listed = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
     for i, module in enumerate(modules, 1):
         path = f"{i}_{type(module).__name__}"
@@ -212,11 +253,11 @@ def main():
     logging.set_verbosity_error()
     HERE.mkdir(exist_ok=True)
     wanted = sys.argv[1:]
-    for seed, name in enumerate([*MODELS, *SENTENCES], 1):
+    for seed, name in enumerate([*MODELS, *SENTENCES, *DECODERS, *DECODER_SENTENCES], 1):
         if wanted and name not in wanted:
             continue
         print(name)
-        (make if name in MODELS else make_sentences)(name, seed)
+        (make if name in MODELS or name in DECODERS else make_sentences)(name, seed)
 
 
 if __name__ == "__main__":

@@ -28,10 +28,16 @@ class Binding {
     if (!c_.tied) w.head = binder_.matrix(weight(names_.head), c_.vocab, c_.hidden);
     if (c_.tied) binder_.ignore(weight(names_.head));  // a tied file may still carry a copy
     if (c_.head_bias) w.head_bias = binder_.vector(bias(names_.head), c_.vocab);
-    w.final_norm = norm(std::string(names_.final_norm));
-    for (const RopeSpec& rope : c_.ropes) w.inv_freq.push_back(frequencies(rope));
-    for (std::int32_t i = 0; i < c_.layer_count(); i++) w.layers.push_back(layer(i));
+    w.stack = stack();
     return w;
+  }
+
+  LayerStack stack() {
+    LayerStack s;
+    s.final_norm = norm(std::string(names_.final_norm));
+    for (const RopeSpec& rope : c_.ropes) s.inv_freq.push_back(frequencies(rope));
+    for (std::int32_t i = 0; i < c_.layer_count(); i++) s.layers.push_back(layer(i));
+    return s;
   }
 
  private:
@@ -74,6 +80,7 @@ class Binding {
     shape.softcap = c_.attention_softcap;
     shape.window = c_.layers[static_cast<std::size_t>(i)].window;
     shape.norm_eps = c_.norm_eps;
+    shape.both_ways = c_.both_ways;
 
     std::vector<Part> parts = {{names_.layer(i, names_.q), shape.q_cols()},
                                {names_.layer(i, names_.k), shape.kv_cols()},
@@ -126,10 +133,26 @@ class Binding {
 
 }  // namespace
 
-std::size_t Weights::bytes() const {
-  std::size_t n = embedding->bytes() + (head ? head->bytes() : 0) + head_bias.bytes() + final_norm.bytes();
+std::vector<kernels::Rope> LayerStack::ropes(const Config& config) const {
+  std::vector<kernels::Rope> out;
+  for (std::size_t i = 0; i < inv_freq.size(); i++) {
+    out.push_back({config.rope_layout, config.rope_dims, inv_freq[i], config.ropes[i].parameters.attention_factor});
+  }
+  return out;
+}
+
+std::size_t LayerStack::bytes() const {
+  std::size_t n = final_norm.bytes();
   for (const Layer& layer : layers) n += layer.bytes();
   return n;
+}
+
+std::size_t Weights::bytes() const {
+  return embedding->bytes() + (head ? head->bytes() : 0) + head_bias.bytes() + stack.bytes();
+}
+
+LayerStack bind_stack(const Description& description, WeightBinder& binder) {
+  return Binding(description, binder).stack();
 }
 
 void check_weights(const Description& description, const formats::WeightSource& source) {

@@ -1,6 +1,6 @@
 // What a decoder-only model computes, whatever its family: numbers that a family's reader took from a file, checked,
-// and where its variants differ. A family is a translation into this; the computation itself is in decoder.h. Thread
-// rule: values.
+// and where its variants differ. A family is a translation into this; the computation itself is in decoder.h, and in
+// encoder/decoder_trunk.h of those that were trained on to encode texts. Thread rule: values.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,7 @@ struct Config {
   float attention_softcap = 0;  ///< of the scores; 0: none
   bool qk_norm = false;         ///< RMS norm of every query's and key's head before it is rotated
   bool sinks = false;           ///< a learned logit per head in the softmax's denominator
+  bool both_ways = false;       ///< of an encoder: rows see as far behind themselves as before
   bool qkv_bias = false;
   bool attention_out_bias = false;
 

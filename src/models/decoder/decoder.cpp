@@ -29,10 +29,7 @@ class DecoderModel final : public LanguageModel {
     info_.kv_heads = config_.kv_heads;
     info_.head_dim = config_.head_dim;
     info_.weight_bytes = weights_.bytes();
-    for (std::size_t i = 0; i < config_.ropes.size(); i++) {
-      ropes_.push_back(
-          {config_.rope_layout, config_.rope_dims, weights_.inv_freq[i], config_.ropes[i].parameters.attention_factor});
-    }
+    ropes_ = weights_.stack.ropes(config_);
   }
 
   const LanguageModelInfo& info() const override { return info_; }
@@ -47,7 +44,7 @@ class DecoderModel final : public LanguageModel {
     assert(n > 0 && batch.rows.positions.size() == batch.tokens.size());
     assert(logits.size() == static_cast<std::size_t>(m * config_.vocab));
     arena_.begin(arena_floats(n, m));
-    Step step{device_, cache, arena_, batch.rows};
+    Step step{device_, arena_, batch.rows, &cache};
     const Tensor hidden = arena_.take(n, config_.hidden);
     device_.embed(hidden, *weights_.embedding, batch.tokens);
     if (config_.embedding_scale != 1) device_.scale(hidden, config_.embedding_scale);
@@ -55,7 +52,7 @@ class DecoderModel final : public LanguageModel {
       // After the last layer's keys and values nothing but the wanted rows matters.
       const RowRange needed = i + 1 < info_.layers ? RowRange{0, n} : span_of(batch.logit_rows);
       const auto at = static_cast<std::size_t>(i);
-      weights_.layers[at].forward(step, i, ropes_[config_.layers[at].rope], hidden, needed);
+      weights_.stack.layers[at].forward(step, i, ropes_[config_.layers[at].rope], hidden, needed);
     }
     if (m > 0) head(hidden, batch.logit_rows, logits);
   }
@@ -63,7 +60,8 @@ class DecoderModel final : public LanguageModel {
  private:
   std::int64_t arena_floats(std::int64_t n, std::int64_t m) const {
     std::int64_t scratch = Arena::floats(m, config_.hidden) + Arena::floats(m, config_.vocab);
-    for (const Layer& layer : weights_.layers) scratch = std::max(scratch, layer.scratch_floats(n, config_.hidden));
+    for (const Layer& layer : weights_.stack.layers)
+      scratch = std::max(scratch, layer.scratch_floats(n, config_.hidden));
     return Arena::floats(n, config_.hidden) + scratch;
   }
 
@@ -75,8 +73,8 @@ class DecoderModel final : public LanguageModel {
       std::int64_t run = 1;
       while (at + run < m && rows[static_cast<std::size_t>(at + run)] == rows[static_cast<std::size_t>(at)] + run)
         run++;
-      weights_.final_norm.forward(device_, wanted.slice_rows(at, run),
-                                  hidden.slice_rows(rows[static_cast<std::size_t>(at)], run));
+      weights_.stack.final_norm.forward(device_, wanted.slice_rows(at, run),
+                                        hidden.slice_rows(rows[static_cast<std::size_t>(at)], run));
       at += run;
     }
     const Tensor out = arena_.take(m, config_.vocab);
@@ -93,7 +91,7 @@ class DecoderModel final : public LanguageModel {
   Weights weights_;
   kernels::Device& device_;
   Arena arena_;
-  std::vector<kernels::Rope> ropes_;  ///< borrow weights_.inv_freq
+  std::vector<kernels::Rope> ropes_;  ///< borrow weights_.stack
   LanguageModelInfo info_;
 };
 

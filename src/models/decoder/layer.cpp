@@ -7,6 +7,9 @@ namespace {
 
 using kernels::Tensor;
 
+/// Rows of texts whose feed-forward is computed at a time: its activations, the widest of all, then stay in the cache.
+constexpr std::int64_t kTextRows = 256;
+
 /// x under its norm: a block's matmul does an RMS norm on its way, a layer norm is done into scratch memory first.
 struct Normed {
   Tensor x;
@@ -46,10 +49,10 @@ void Layer::forward(Step& step, std::int32_t index, const kernels::Rope& rope, T
       attention_.forward(step, index, rope, to, in.x, in.norm, needed, accumulate);
     });
     step.arena.rewind(start);
-    if (needed.count == 0) return;
-    const Normed again = normed(step, *norms_.mlp, out);
-    add_block(step, out, norms_.mlp_post,
-              [&](Tensor to, bool accumulate) { feed_forward_->forward(step, to, again.x, again.norm, accumulate); });
+    const std::int64_t most = step.cache != nullptr ? out.rows : kTextRows;
+    for (std::int64_t first = 0; first < out.rows; first += most) {
+      feed_forward(step, out.slice_rows(first, std::min(most, out.rows - first)));
+    }
   } else {
     // Both read the norm of what the layer got, so the attention may not write there before the feed-forward has read.
     Tensor n = in.x;
@@ -65,9 +68,23 @@ void Layer::forward(Step& step, std::int32_t index, const kernels::Rope& rope, T
   step.arena.rewind(start);
 }
 
+void Layer::feed_forward(Step& step, Tensor rows) const {
+  const auto start = step.arena.mark();
+  const Normed in = normed(step, *norms_.mlp, rows);
+  add_block(step, rows, norms_.mlp_post,
+            [&](Tensor to, bool accumulate) { feed_forward_->forward(step, to, in.x, in.norm, accumulate); });
+  step.arena.rewind(start);
+}
+
 std::int64_t Layer::scratch_floats(std::int64_t n, std::int64_t hidden) const {
   // At most one normalised copy and one result to be normalised beside a block's own.
   return 2 * Arena::floats(n, hidden) + std::max(attention_.scratch_floats(n), feed_forward_->scratch_floats(n));
+}
+
+std::int64_t Layer::text_scratch_floats(std::int64_t n, std::int64_t hidden) const {
+  if (!norms_.mlp) return scratch_floats(n, hidden);
+  return 2 * Arena::floats(n, hidden) +
+         std::max(attention_.scratch_floats(n), feed_forward_->scratch_floats(std::min(kTextRows, n)));
 }
 
 std::size_t Layer::bytes() const {

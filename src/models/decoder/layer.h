@@ -28,15 +28,20 @@ class Layer {
   Layer(LayerNorms norms, AttentionBlock attention, std::unique_ptr<FeedForward> feed_forward)
       : norms_(std::move(norms)), attention_(std::move(attention)), feed_forward_(std::move(feed_forward)) {}
 
-  /// Writes keys and values of every row of `hidden` [n, hidden]; the rows of `needed` become the layer's output, the
-  /// others keep what they held.
+  /// Writes keys and values of every row of `hidden` [n, hidden] where the step has a cache; the rows of `needed` (of
+  /// whole texts: all) become the layer's output, the others keep what they held.
   void forward(Step& step, std::int32_t index, const kernels::Rope& rope, kernels::Tensor hidden,
                RowRange needed) const;
   /// Arena floats that forward() takes for n rows of `hidden` floats.
   std::int64_t scratch_floats(std::int64_t n, std::int64_t hidden) const;
+  /// The same where they are whole texts.
+  std::int64_t text_scratch_floats(std::int64_t n, std::int64_t hidden) const;
   std::size_t bytes() const;
 
  private:
+  /// rows += feed_forward(norm(rows))
+  void feed_forward(Step& step, kernels::Tensor rows) const;
+
   LayerNorms norms_;
   AttentionBlock attention_;
   std::unique_ptr<FeedForward> feed_forward_;

@@ -43,6 +43,14 @@ const std::vector<ModelCase> kModels = {
     {"sentences_dense", "bert", 40, 2},
     {"sentences_max", "bert", 40, 2},
     {"sentences_last", "bert", 40, 2},
+    {"qwen3", "qwen3", 40, 1},
+    {"qwen3_window", "qwen3", 40, 1},
+    {"qwen3_wide", "qwen3", 40, 1},
+    {"qwen3_embedding", "qwen3", 40, 1},
+    {"gemma3", "gemma3", 48, 1},
+    {"gemma3_causal", "gemma3", 48, 1},
+    {"gemma3_wide", "gemma3", 48, 1},
+    {"embedding_gemma", "gemma3", 48, 1},
 };
 
 template <typename T>
@@ -208,6 +216,12 @@ TEST(EncoderInfo, TellsWhatTheFolderSays) {
   EXPECT_EQ(of("sentences_last").pooling, Pooling::last);
   EXPECT_EQ(of("sentences_last").width, 33);
   EXPECT_EQ(of("sentences_dense").width, 20);
+  EXPECT_EQ(of("qwen3_embedding").pooling, Pooling::last);
+  EXPECT_TRUE(of("qwen3_embedding").normalises);
+  EXPECT_EQ(of("qwen3_embedding").width, 64);
+  EXPECT_EQ(of("embedding_gemma").pooling, Pooling::mean);
+  EXPECT_TRUE(of("embedding_gemma").normalises);
+  EXPECT_EQ(of("embedding_gemma").width, 64);
 }
 
 /// Rows that want another output than their neighbours, and another pooling than the folder's.

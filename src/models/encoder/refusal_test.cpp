@@ -113,6 +113,33 @@ TEST_F(EncoderRefuses, what_it_would_compute_wrongly) {
   expect("bert_classifier", "config.json", "id2label", json::object{{"0", "a"}, {"1", "b"}}, "classifier.weight");
 }
 
+TEST_F(EncoderRefuses, what_it_would_compute_wrongly_of_a_decoders_layers) {
+  expect("qwen3_embedding", "config.json", "use_bidirectional_attention", true, "use_bidirectional_attention");
+  expect("qwen3_embedding", "config.json", "is_causal", false, "is_causal");
+  expect("qwen3_embedding", "config.json", "num_experts", 4, "num_experts");
+  expect("qwen3_embedding", "config.json", "attention_bias", true, "q_proj.bias");
+  expect("qwen3_embedding", "config.json", "num_hidden_layers", 1, "layers.1.");
+  expect("qwen3_embedding", "config.json", "num_hidden_layers", 3, "layers.2.");
+  expect("qwen3_embedding", "config.json", "head_dim", 30, "q_proj.weight");
+  expect("qwen3_embedding", "config.json", "rope_scaling", json::object{{"rope_type", "dynamic"}}, "dynamic");
+  expect("qwen3_embedding", "config.json", "architectures", json::array{"Qwen3ForSequenceClassification"},
+         "Qwen3ForSequenceClassification");
+  expect("embedding_gemma", "config.json", "use_bidirectional_attention", "yes", "use_bidirectional_attention");
+  expect("embedding_gemma", "config.json", "attn_logit_softcapping", 50, "attn_logit_softcapping");
+  expect("embedding_gemma", "config.json", "sliding_window", nullptr, "accepted");  // the class's default
+  expect("embedding_gemma", "config.json", "attention_chunk_size", 8, "attention_chunk_size");
+  expect("embedding_gemma", "config.json", "model_type", "gemma3", "model_type");
+  expect("embedding_gemma", "config.json", "vocab_size", 56, "embed_tokens.weight");
+}
+
+/// Without modules.json it is a chat model's folder.
+TEST_F(EncoderRefuses, a_decoder_that_nobody_says_encodes) {
+  copy("qwen3_embedding");
+  EXPECT_TRUE(encodes(formats::HfFolder::open(dir_)));
+  fs::remove(dir_ / "modules.json");
+  EXPECT_FALSE(encodes(formats::HfFolder::open(dir_)));
+}
+
 TEST_F(EncoderRefuses, dimensions_that_do_not_fit) {
   const json::value bad[] = {0, -1, 1.5, "36", 1e300, std::numeric_limits<std::int64_t>::max(), json::array{}, true};
   for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -208,7 +235,8 @@ TEST_F(EncoderRefuses, a_folder_that_only_generates) {
 /// Every file of a folder with bytes changed or cut: an error of ours, or a model that runs.
 TEST_F(EncoderRefuses, hostile_bytes_without_harm) {
   std::mt19937 random(7);
-  for (const std::string name : {"sentences_dense", "distilbert_sentiment", "xlm_roberta_reranker"}) {
+  for (const std::string name :
+       {"sentences_dense", "distilbert_sentiment", "xlm_roberta_reranker", "qwen3_embedding", "embedding_gemma"}) {
     copy(name);
     std::vector<std::pair<fs::path, std::string>> files;
     for (const auto& entry : fs::recursive_directory_iterator(dir_)) {

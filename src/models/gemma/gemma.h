@@ -21,5 +21,7 @@ decoder::Description describe_gemma(const formats::HfFolder& folder);
 decoder::Description describe_gemma2(const formats::HfFolder& folder);
 decoder::Description describe_gemma3(const formats::HfFolder& folder);
 decoder::Description describe_gemma3_with_vision(const formats::HfFolder& folder);
+/// Of EmbeddingGemma: attention may look both ways, in sliding layers half of the window before and half behind.
+decoder::Description describe_gemma3_encoder(const formats::HfFolder& folder);
 
 }  // namespace glia::models::gemma

@@ -67,7 +67,13 @@ void read_two_ropes(const HfFields& f, Config& c) {
   for (LayerConfig& layer : c.layers) layer.rope = layer.window != 0 ? 1 : 0;
 }
 
-Description read_gemma3(const HfFields& f) {
+/// Positions that a row of a sliding layer sees: in one direction, itself included.
+std::int32_t read_window_of_gemma3(const HfFields& f, bool both_ways) {
+  const std::int32_t window = read_window(f, 4096);
+  return both_ways && window != 0 ? window / 2 + 1 : window;
+}
+
+Description read_gemma3(const HfFields& f, bool encodes = false) {
   f.check_model_type({"gemma3_text"});
   Description d = read_later(f, "gemma3", 131072);
   Config& c = d.config;
@@ -75,8 +81,9 @@ Description read_gemma3(const HfFields& f) {
   // The class takes a cap on scores and computes without it.
   if (read_cap(f, "attn_logit_softcapping", 0) != 0) refuse(HfFields::field("attn_logit_softcapping") + " is set");
   c.logit_softcap = read_cap(f, "final_logit_softcapping", 0);
+  c.both_ways = encodes && f.boolean_or("use_bidirectional_attention", false);
   const auto period = static_cast<std::size_t>(f.dimension_or("sliding_window_pattern", kMostLayers, 6));
-  read_windows(f, c, read_window(f, 4096), all_but_every(period, c));
+  read_windows(f, c, read_window_of_gemma3(f, c.both_ways), all_but_every(period, c));
   read_two_ropes(f, c);
   f.check_all_read();
   check_config(c);
@@ -114,6 +121,10 @@ Description describe_gemma2(const formats::HfFolder& folder) {
 }
 
 Description describe_gemma3(const formats::HfFolder& folder) { return read_gemma3(HfFields(folder.config())); }
+
+Description describe_gemma3_encoder(const formats::HfFolder& folder) {
+  return read_gemma3(HfFields(folder.config()), /*encodes=*/true);
+}
 
 Description describe_gemma3_with_vision(const formats::HfFolder& folder) {
   const HfFields outer(folder.config());
