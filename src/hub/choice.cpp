@@ -68,11 +68,18 @@ std::string list_of(const std::map<std::string, std::vector<std::string>>& files
   return out;
 }
 
-/// What belongs to a model beside its weights: settings, tokenizer, templates, licence. In the top folder, or the
-/// settings of an embedding model's layers.
+/// What stands behind an embedding model's transformer, in folders of its own: "1_Pooling", "2_Dense".
+bool is_module(std::string_view name) {
+  for (const std::string_view file : {"_Pooling/config.json", "_Dense/config.json", "_Dense/model.safetensors"}) {
+    if (has_suffix(name, file) && std::all_of(name.begin(), name.end() - std::ssize(file), is_digit)) return true;
+  }
+  return false;
+}
+
+/// What belongs to a model beside its weights: settings, tokenizer, templates, licence.
 bool is_companion(const std::string& name) {
   static constexpr std::array<std::string_view, 4> kNames = {"LICENSE", "LICENSE.TXT", "LICENSE.MD", "NOTICE"};
-  if (name.find('/') != std::string::npos) return has_suffix(name, "_Pooling/config.json");
+  if (name.find('/') != std::string::npos) return is_module(name);
   if (has_suffix(name, ".safetensors.index.json")) return false;
   if (has_suffix(name, ".json") || has_suffix(name, ".jinja")) return true;
   if (name == "vocab.txt" || name == "merges.txt" || name == "tokenizer.model") return true;

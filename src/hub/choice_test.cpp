@@ -39,6 +39,17 @@ TEST(Choice, OneFileOfWeightsIsNotTakenTwice) {
   EXPECT_EQ(c.files, (Names{"config.json", "model.safetensors", "1_Pooling/config.json"}));
 }
 
+TEST(Choice, TheModulesOfAnEmbeddingModel) {
+  const auto c = choose_files(
+      {"1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors", "2_Dense/pytorch_model.bin",
+       "3_Dense/model.safetensors", "config.json", "config_sentence_transformers.json", "model.safetensors",
+       "modules.json", "old/1_Pooling/config.json", "onnx/model.safetensors"},
+      "");
+  EXPECT_EQ(c.files, (Names{"1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors",
+                            "3_Dense/model.safetensors", "config.json", "config_sentence_transformers.json",
+                            "model.safetensors", "modules.json"}));
+}
+
 TEST(Choice, AGgufByQuantisationOrName) {
   const Names names{"README.md",      "m-Q4_K_M.gguf", "m-Q8_0.gguf", "m-IQ2_XXS.gguf",      "mmproj-m-Q8_0.gguf",
                     "m.imatrix.gguf", "m-f16.gguf",    "config.json", "UD/m-UD-Q2_K_XL.gguf"};

@@ -110,10 +110,30 @@ std::vector<std::string> names_of(const Snapshot& snapshot) {
   return out;
 }
 
+/// The first file of an embedding model's modules (a pooling, dense layers) that is not there.
+std::string missing_of_modules(const Snapshot& snapshot, const std::set<std::string>& names) {
+  try {
+    const json::value modules = parse_json(read_small(snapshot.path / "modules.json", kMostIndexBytes));
+    for (const auto& module : modules.as_array()) {
+      const std::string folder(module.at("path").as_string());
+      const bool dense = folder.ends_with("_Dense");
+      if (!dense && !folder.ends_with("_Pooling")) continue;
+      if (const std::string file = folder + "/config.json"; !names.contains(file)) return file;
+      if (const std::string file = folder + "/model.safetensors"; dense && !names.contains(file)) return file;
+    }
+  } catch (const std::exception&) {
+    return "a readable modules.json";
+  }
+  return {};
+}
+
 /// Files that a folder needs to be loaded and does not have: the first of them.
 std::string missing_of_folder(const Snapshot& snapshot, const std::set<std::string>& names) {
   for (const char* needed : {"config.json", "tokenizer.json"}) {
     if (!names.contains(needed)) return needed;
+  }
+  if (names.contains("modules.json")) {
+    if (std::string missing = missing_of_modules(snapshot, names); !missing.empty()) return missing;
   }
   if (names.contains("model.safetensors")) return {};
   try {

@@ -110,6 +110,23 @@ TEST_F(StoreTest, LocatesAFolderOnlyWhenAllOfItIsThere) {
   EXPECT_GT(located.bytes, 8U);
 }
 
+TEST_F(StoreTest, LocatesAnEmbeddingModelWithAllItsModules) {
+  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors"}) put("o/n", kOld, name, name, "{}");
+  put("o/n", kOld, "modules.json", "m",
+      R"([{"path":""},{"path":"1_Pooling"},{"path":"2_Dense"},{"path":"3_Normalize"}])");
+  ref("o/n", "main", kOld);
+  const Store store(root_);
+  EXPECT_EQ(store.locate({"o/n"}).missing, "1_Pooling/config.json");
+  put("o/n", kOld, "1_Pooling/config.json", "p", "{}");
+  EXPECT_EQ(store.locate({"o/n"}).missing, "2_Dense/config.json");
+  put("o/n", kOld, "2_Dense/config.json", "d", "{}");
+  EXPECT_EQ(store.locate({"o/n"}).missing, "2_Dense/model.safetensors");
+  put("o/n", kOld, "2_Dense/model.safetensors", "w", "1234");
+  EXPECT_TRUE(store.locate({"o/n"}).available);
+  std::ofstream(Layout{root_, "o/n"}.blob("m")) << "{}";
+  EXPECT_EQ(store.locate({"o/n"}).missing, "a readable modules.json");
+}
+
 TEST_F(StoreTest, LocatesAGgufWithAllItsParts) {
   ref("o/n", "main", kOld);
   put("o/n", kOld, "m-Q8_0-00001-of-00002.gguf", "p1", "1234");
