@@ -67,7 +67,8 @@ class DiskLoader final : public ModelLoader {
       if (!none) vocabulary = bytes;
     } else {
       const formats::GgufFile file = formats::GgufFile::open(path);
-      needs.model = models::estimate_memory(file, options_.math, options_.kv);
+      needs.model = models::encodes(file) ? models::estimate_encoder_memory(file)
+                                          : models::estimate_memory(file, options_.math, options_.kv);
       vocabulary = vocabulary_bytes(file);
     }
     needs.text_bytes = kTextPerByte * vocabulary + kTextBytes;
@@ -117,6 +118,11 @@ class DiskLoader final : public ModelLoader {
     const formats::GgufFile file = formats::GgufFile::open(path);
     loaded.name = model_name(path, file.find_string("general.name"));
     loaded.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::from_gguf(file));
+    if (models::encodes(file)) {
+      loaded.encoder = models::load_encoder(file, *loaded.device);
+      file.drop_pages();
+      return;
+    }
     if (const auto source = text::chat_template_of(file)) {
       take_template(loaded, *source, text::tool_use_template_of(file));
     }

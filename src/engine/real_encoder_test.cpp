@@ -1,5 +1,6 @@
 // The engine on all-MiniLM-L6-v2: text to vectors through tokenizer, queue and device, against transformers
-// (tests/golden/make_minilm.py), alone and beside a chat model.
+// (tests/golden/make_minilm.py), alone and beside a chat model. And on tiny folders as Qwen3 Embedding and
+// EmbeddingGemma come, against sentence-transformers (make_encoders.py).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -98,6 +99,48 @@ TEST(RealEncoder, TextsBecomeTheVectorsOfTransformers) {
     EXPECT_GE(status.bytes, status.weight_bytes + status.scratch_bytes);
     EXPECT_EQ(status.kv_bytes, 0U);
   }
+}
+
+/// The bound is encoder/golden_test.cpp's: six layers at most, values below 1.
+TEST(EncoderFolder, TextsBecomeTheVectorsOfSentenceTransformers) {
+  SystemClock clock;
+  const auto engine = make_engine({.math = kernels::MathMode::exact}, clock);
+  for (const std::string file :
+       {"qwen3_embedding", "embedding_gemma", "qwen3_embedding.gguf", "embedding_gemma.gguf"}) {
+    const std::string name = file.substr(0, file.find('.'));
+    const auto model = engine->acquire_encoder(text::golden_path("encoders/" + file));
+    const json::value golden = parse_json(text::read_golden("encoders/" + name + ".texts.json"));
+    std::vector<std::string> texts;
+    for (const json::value& row : golden.as_array()) texts.emplace_back(row.at("text").as_string());
+    EncodeRequest batch = request(*model, texts);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      EXPECT_EQ(batch.texts[i].tokens, json::value_to<std::vector<std::int32_t>>(golden.at(i).at("ids"))) << texts[i];
+    }
+    const auto answer = std::make_shared<Answer>();
+    model->encode(std::move(batch), answer);
+    const EncodeResult& result = answer->result();
+    ASSERT_EQ(result.width, 64);
+    ASSERT_EQ(result.rows.size(), texts.size());
+    const double tolerance = 2 * std::sqrt(8.0 * 6 + 4) * std::sqrt(128.0) * std::ldexp(1.0, -24);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const auto want = json::value_to<std::vector<double>>(golden.at(i).at("vector"));
+      for (std::size_t c = 0; c < 64; ++c) {
+        ASSERT_NEAR(static_cast<double>(result.values[i * 64 + c]), want[c], tolerance) << file << ": " << texts[i];
+      }
+    }
+  }
+}
+
+/// What stands behind every text stays behind a shortened one: Qwen3 Embedding takes the last token's state.
+TEST(EncoderFolder, AShortenedTextKeepsItsEnd) {
+  SystemClock clock;
+  const auto engine = make_engine({}, clock);
+  const auto model = engine->acquire_encoder(text::golden_path("encoders/qwen3_embedding"));
+  const text::Encoding whole = model->tokenizer().encode_text("the red bicycle", 40);
+  const text::Encoding cut = model->tokenizer().encode_text("the red bicycle", 5);
+  ASSERT_EQ(cut.ids.size(), 5U);
+  EXPECT_EQ(cut.ids.back(), whole.ids.back());
+  EXPECT_EQ(cut.ids[3], whole.ids[3]);
 }
 
 /// Requests from several threads, beside a chat that generates: each gets the bits that it gets alone.

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/gguf.h"
 #include "formats/safetensors.h"
 #include "kernels/device.h"
 #include "models/language_model.h"
@@ -63,5 +64,10 @@ bool encodes(const formats::HfFolder& folder);
 std::unique_ptr<EncoderModel> load_encoder(const formats::HfFolder& folder, kernels::Device& device);
 /// From the headers alone. Errors: as load_encoder.
 MemoryEstimate estimate_encoder_memory(const formats::HfFolder& folder);
+
+/// The same of GGUF files: an encoder's says how its states are pooled.
+bool encodes(const formats::GgufFile& file);
+std::unique_ptr<EncoderModel> load_encoder(const formats::GgufFile& file, kernels::Device& device);
+MemoryEstimate estimate_encoder_memory(const formats::GgufFile& file);
 
 }  // namespace glia::models

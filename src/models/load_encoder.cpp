@@ -21,6 +21,18 @@ encoder::Description of_decoder(const formats::HfFolder& folder) {
   return encoder::of_decoder(describe(folder), folder);
 }
 
+struct GgufFamily {
+  std::string_view architecture;
+  decoder::Description (*describe)(const formats::GgufFile&);
+  bool also_generates;  ///< then only a pooling tells that it encodes
+  bool dense;           ///< dense layers follow
+};
+
+constexpr std::array kGgufFamilies = {
+    GgufFamily{"qwen3", qwen::describe_qwen3, true, false},
+    GgufFamily{"gemma-embedding", gemma::describe_gemma3_encoder, false, true},
+};
+
 struct Family {
   std::string_view architecture;
   encoder::Description (*describe)(const formats::HfFolder&);
@@ -61,15 +73,33 @@ const Family* family_of(const formats::HfFolder& folder) {
   return found == kFamilies.end() ? nullptr : found;
 }
 
+const GgufFamily* family_of(const formats::GgufFile& file) {
+  const std::string_view architecture = file.string("general.architecture");
+  const auto* const found = std::find_if(kGgufFamilies.begin(), kGgufFamilies.end(),
+                                         [&](const GgufFamily& f) { return f.architecture == architecture; });
+  return found == kGgufFamilies.end() ? nullptr : found;
+}
+
+template <typename Families>
+[[noreturn]] void refuse(std::string_view architecture, const Families& families) {
+  std::string known;
+  for (const auto& f : families) known += (known.empty() ? "" : ", ") + std::string(f.architecture);
+  throw Error(ErrorCode::model_unavailable, "architecture " + formats::quote_name(architecture) +
+                                                " does not encode texts here (supported: " + known + ")");
+}
+
 encoder::Description describe(const formats::HfFolder& folder) {
   if (const Family* family = family_of(folder)) return family->describe(folder);
   if (architecture_of(folder).empty()) {
     throw Error(ErrorCode::model_unavailable, "config.json's \"architectures\" is not a list of one name");
   }
-  std::string known;
-  for (const Family& f : kFamilies) known += (known.empty() ? "" : ", ") + std::string(f.architecture);
-  throw Error(ErrorCode::model_unavailable, "architecture " + formats::quote_name(architecture_of(folder)) +
-                                                " does not encode texts here (supported: " + known + ")");
+  refuse(architecture_of(folder), kFamilies);
+}
+
+const GgufFamily& known_family_of(const formats::GgufFile& file) {
+  const GgufFamily* family = family_of(file);
+  if (family == nullptr) refuse(file.string("general.architecture"), kGgufFamilies);
+  return *family;
 }
 
 }  // namespace
@@ -87,6 +117,23 @@ std::unique_ptr<EncoderModel> load_encoder(const formats::HfFolder& folder, kern
 MemoryEstimate estimate_encoder_memory(const formats::HfFolder& folder) {
   const encoder::Description description = describe(folder);
   return encoder::estimate(description, encoder::read_modules(folder, description.hidden), folder);
+}
+
+bool encodes(const formats::GgufFile& file) {
+  const GgufFamily* family = family_of(file);
+  return (family != nullptr && !family->also_generates) || encoder::has_modules(file);
+}
+
+std::unique_ptr<EncoderModel> load_encoder(const formats::GgufFile& file, kernels::Device& device) {
+  const GgufFamily& family = known_family_of(file);
+  const encoder::Description description = encoder::of_decoder(family.describe(file), file);
+  return encoder::load(description, encoder::read_modules(file, description.hidden, family.dense), file, device);
+}
+
+MemoryEstimate estimate_encoder_memory(const formats::GgufFile& file) {
+  const GgufFamily& family = known_family_of(file);
+  const encoder::Description description = encoder::of_decoder(family.describe(file), file);
+  return encoder::estimate(description, encoder::read_modules(file, description.hidden, family.dense), file);
 }
 
 }  // namespace glia::models

@@ -2,7 +2,8 @@
 
 Birth certificate
   command   .venv/bin/python tests/golden/make_encoders.py [name ...]
-  versions  torch 2.15.0 (CPU), transformers 5.24.0, sentence-transformers 6.2.0, safetensors 0.8.0, Python 3.11
+  versions  torch 2.15.0 (CPU), transformers 5.24.0, sentence-transformers 6.2.0, tokenizers 0.23.3,
+            gguf 0.19.0, safetensors 0.8.0, Python 3.11
   source    the weights are random numbers from the seeds below: nobody's work; the answers come from transformers' and
             sentence-transformers' classes in float32 with eager attention, each text by itself, without padding
   licence   Apache-2.0, as the repository
@@ -14,6 +15,8 @@ Per model, under tests/golden/encoders/:
                                           states [n, hidden] F32, or logits [texts, labels] F32 of a classifier,
                                           vectors [texts, width] F32 of a sentence-transformers folder;
                                           fast.*: the same with weights rounded as the fast path rounds them
+  <name>.gguf                             the same model as llama.cpp's converter writes it, where one is named below
+  <name>.texts.json                       of folders with a tokenizer: texts, their ids and SentenceTransformer's vectors
 """
 
 import copy
@@ -23,13 +26,18 @@ import re
 import shutil
 import sys
 
+import gguf
+import numpy as np
 import sentence_transformers as st
+import tokenizers as tk
 import torch
 import transformers as tf
 from safetensors.torch import save_file
 from sentence_transformers.sentence_transformer import modules as st_modules
 from sentence_transformers.base import modules as st_base
 from transformers.utils import logging
+
+import make_decoders
 
 HERE = pathlib.Path(__file__).parent / "encoders"
 LENGTHS = [1, 7, 30, 16, 3]
@@ -48,9 +56,8 @@ GEMMA3 = dict(vocab_size=55, hidden_size=40, num_attention_heads=4, num_key_valu
               intermediate_size=52, num_hidden_layers=4, max_position_embeddings=48, sliding_window=9,
               query_pre_attn_scalar=12, use_bidirectional_attention=True,
               layer_types=["sliding_attention", "full_attention"] * 2)
-GEMMA3_WIDE = dict(GEMMA3, hidden_size=64, num_attention_heads=2, num_key_value_heads=1, head_dim=32,
-                   intermediate_size=96, num_hidden_layers=3, sliding_window=16, query_pre_attn_scalar=32,
-                   layer_types=["sliding_attention", "sliding_attention", "full_attention"])
+GEMMA3_WIDE = dict(GEMMA3, hidden_size=64, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+                   intermediate_size=64, num_hidden_layers=6, sliding_window=16, query_pre_attn_scalar=16, layer_types=None)
 
 # name: (configuration class, model class, configuration, dtype on disk)
 MODELS = {
@@ -92,7 +99,7 @@ DECODERS = {
 }
 DECODER_SENTENCES = {
     "qwen3_embedding": ("qwen3_wide", "lasttoken", [], True),
-    "embedding_gemma": ("gemma3_wide", "mean", [(128, False, torch.nn.Identity()), (64, False, torch.nn.Identity())], True),
+    "embedding_gemma": ("gemma3_wide", "mean", [(96, False, torch.nn.Identity()), (64, False, torch.nn.Identity())], True),
 }
 
 
@@ -158,6 +165,119 @@ def rounded(model):
             if re.search(r"(^|\.)layers?\.", name) and p.dim() == 2 and p.shape[1] % 32 == 0:
                 p.copy_(q8_0(p))
     return model
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz.:IQ"
+
+
+def qwen_tokenizer():
+    """Of bytes, with the end of text behind every text, as Qwen3 Embedding's."""
+    words = [*LETTERS, "Ġ", "Ċ", "th", "the", "Ġthe", "<|endoftext|>", "<|im_end|>"]
+    merges = [("t", "h"), ("th", "e"), ("Ġ", "the")]
+    tokenizer = tk.Tokenizer(tk.models.BPE({word: i for i, word in enumerate(words)}, merges))
+    tokenizer.pre_tokenizer = tk.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tk.decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_end|>"])
+    end = tk.processors.TemplateProcessing("$A <|endoftext|>", "$A <|endoftext|> $B <|endoftext|>",
+                                           [("<|endoftext|>", words.index("<|endoftext|>"))])
+    tokenizer.post_processor = tk.processors.Sequence([tk.processors.ByteLevel(trim_offsets=False), end])
+    return tokenizer, {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+
+
+def gemma_tokenizer():
+    """Of characters, between a first and a last token, as EmbeddingGemma's."""
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", *LETTERS, "▁", "th", "the", "▁the"]
+    merges = [("t", "h"), ("th", "e"), ("▁", "the")]
+    tokenizer = tk.Tokenizer(tk.models.BPE({word: i for i, word in enumerate(words)}, merges, unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = tk.normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = tk.pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = tk.decoders.Sequence([tk.decoders.Replace("▁", " "), tk.decoders.Fuse()])
+    tokenizer.add_special_tokens(words[:4])
+    tokenizer.post_processor = tk.processors.TemplateProcessing("<bos> $A <eos>", "<bos> $A <eos> <bos> $B <eos>",
+                                                                [("<bos>", 2), ("<eos>", 1)])
+    return tokenizer, {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
+
+
+TOKENIZERS = {"qwen3_embedding": qwen_tokenizer, "embedding_gemma": gemma_tokenizer}
+TEXTS = ["the red bicycle", "a", "the bus at eight.", "Instruct: go\nQuery:bus", "die fähre: früh"]
+
+
+def save_texts(name, folder):
+    """A tokenizer, and what SentenceTransformer itself makes of texts."""
+    tokenizer, special = TOKENIZERS[name]()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **special}, indent=1) + "\n")
+    prompts = {"prompts": {"query": "Instruct: go\nQuery:", "document": ""}, "default_prompt_name": None}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts, indent=1) + "\n")
+    whole = st.SentenceTransformer(str(folder), device="cpu",
+                                   model_kwargs={"attn_implementation": "eager", "dtype": torch.float32})
+    rows = []
+    for text in TEXTS:
+        ids = whole.tokenizer(text)["input_ids"]
+        assert ids == tokenizer.encode(text).ids and len(ids) <= 24, ids
+        rows.append({"text": text, "ids": ids, "vector": [float(x) for x in whole.encode(text)]})
+    (HERE / f"{name}.texts.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+def gguf_tensors(model, modules, arch):
+    """Named and changed as llama.cpp's converter does."""
+    for name, p in model.state_dict().items():
+        values = p.float().numpy() + (1 if arch == "gemma-embedding" and name.endswith("norm.weight") else 0)
+        yield make_decoders.gguf_name("model." + name, "gemma3" if arch == "gemma-embedding" else arch), values
+    for i, layer in enumerate([m for m in modules if isinstance(m, st_base.Dense)], 2):
+        yield f"dense_{i}.weight", layer.linear.weight.detach().numpy()
+
+
+def write_gguf(path, name, model, modules):
+    c = model.config
+    arch, pooling = {"qwen3_embedding": ("qwen3", gguf.PoolingType.LAST),
+                     "embedding_gemma": ("gemma-embedding", gguf.PoolingType.MEAN)}[name]
+    w = gguf.GGUFWriter(path, arch)
+    w.add_context_length(c.max_position_embeddings)
+    w.add_embedding_length(c.hidden_size)
+    w.add_block_count(c.num_hidden_layers)
+    w.add_feed_forward_length(c.intermediate_size)
+    w.add_head_count(c.num_attention_heads)
+    w.add_head_count_kv(c.num_key_value_heads)
+    w.add_key_length(c.head_dim)
+    w.add_value_length(c.head_dim)
+    w.add_layer_norm_rms_eps(c.rms_norm_eps)
+    make_decoders.add_rope(w, c, arch)
+    w.add_pooling_type(pooling)
+    if arch == "gemma-embedding":
+        w.add_sliding_window((c.sliding_window - 1) * 2)
+        for i, layer in enumerate([m for m in modules if isinstance(m, st_base.Dense)], 2):
+            w.add_dense_features_dims(f"dense_{i}", layer.linear.in_features, layer.linear.out_features)
+    add_vocabulary(w, name)
+    for tensor, values in gguf_tensors(model, modules, arch):
+        qtype = gguf.GGMLQuantizationType.BF16 if values.ndim == 2 and "dense" not in tensor else gguf.GGMLQuantizationType.F32
+        w.add_tensor(tensor, gguf.quants.quantize(np.ascontiguousarray(values), qtype), raw_dtype=qtype)
+    make_decoders.finish(w)
+
+
+def add_vocabulary(w, name):
+    tokenizer, special = TOKENIZERS[name]()
+    content = json.loads(tokenizer.to_str())
+    words = sorted(tokenizer.get_vocab(), key=tokenizer.token_to_id)
+    of = lambda key: tokenizer.token_to_id(special[key])
+    control = set(special.values())
+    w.add_tokenizer_model("gpt2" if name == "qwen3_embedding" else "llama")
+    w.add_token_list(words)
+    w.add_token_types([gguf.TokenType.CONTROL if word in control else gguf.TokenType.NORMAL for word in words])
+    if name == "qwen3_embedding":
+        w.add_tokenizer_pre("qwen2")
+        w.add_token_merges([" ".join(pair) for pair in content["model"]["merges"]])
+        w.add_eos_token_id(of("pad_token"))  # what stands behind a text
+    else:
+        w.add_token_scores([0.0 if word in control or len(word) == 1 else float(len(word)) for word in words])
+        w.add_bos_token_id(of("bos_token"))
+        w.add_eos_token_id(of("eos_token"))
+        w.add_unk_token_id(of("unk_token"))
+        w.add_add_space_prefix(False)
+    w.add_pad_token_id(of("pad_token"))
+    w.add_add_bos_token(name != "qwen3_embedding")
+    w.add_add_eos_token(True)
 
 
 def as_published(config):
@@ -232,6 +352,9 @@ def make_sentences(name, seed):
         readme.unlink()
     (folder / "modules.json").write_text(json.dumps(listed, indent=1) + "\n")
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 24, "do_lower_case": False}) + "\n")
+    if name in TOKENIZERS:
+        save_texts(name, folder)
+        write_gguf(HERE / f"{name}.gguf", name, model, modules)
     texts = make_texts(model.config, seed)
 
     def vectors(model):

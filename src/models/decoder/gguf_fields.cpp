@@ -12,12 +12,17 @@ namespace {
 
 using formats::GgufFile;
 
-/// Keys that say nothing about the computation.
-constexpr std::array<std::string_view, 3> kSilent = {
-    "vocab_size",  // the embedding table says it
+/// Keys that say nothing about the computation of the layers.
+constexpr std::array kSilent = std::to_array<std::string_view>({
+    "vocab_size",    // the embedding table says it
+    "pooling_type",  // of an encoder, with what follows: encoder/modules.h
+    "dense_2_feat_in",
+    "dense_2_feat_out",
+    "dense_3_feat_in",
+    "dense_3_feat_out",
     "tensor_data_layout",
     "rope.scaling.finetuned",
-};
+});
 
 /// Keys that change the computation unless they hold this value.
 struct Neutral {

@@ -7,14 +7,12 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <map>
 #include <random>
 
 #include "base/error.h"
 #include "base/json.h"
-#include "formats/gguf.h"
-#include "formats/gguf_writer.h"
 #include "formats/safetensors.h"
+#include "models/gguf_copy.h"
 #include "models/sequence_runner.h"
 
 namespace glia::models {
@@ -22,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using formats::GgufWriter;
+using testing::GgufCopy;
 
 constexpr auto kFolder = "decoders";
 
@@ -183,39 +182,6 @@ TEST(DecoderHfRefusesOf, AFamilysOwnFields) {
   fs::remove_all(dir);
 }
 
-/// A golden GGUF whose keys a test may change, as bytes.
-class GgufCopy {
- public:
-  explicit GgufCopy(const std::string& name)
-      : file_(formats::GgufFile::open(testing::golden_folder(kFolder) / (name + ".gguf"))) {
-    for (const auto& [key, value] : file_.metadata()) {
-      std::visit([&, &k = key](const auto& v) { keep(k, v); }, value);
-    }
-  }
-
-  std::map<std::string, GgufWriter::Scalar> keys;
-
-  std::vector<std::byte> bytes() const {
-    GgufWriter out;
-    for (const auto& [key, value] : keys) out.set(key, value);
-    for (const auto& name : file_.names()) {
-      const auto view = file_.find(name).value();
-      out.add_tensor(name, view.dtype, view.shape, view.data);
-    }
-    return out.bytes();
-  }
-
- private:
-  void keep(const std::string& key, std::string_view v) { keys[key] = std::string(v); }
-  void keep(const std::string&, const formats::GgufArray&) {}
-  template <typename T>
-  void keep(const std::string& key, T v) {
-    keys[key] = v;
-  }
-
-  formats::GgufFile file_;
-};
-
 std::string refusal(std::span<const std::byte> bytes) {
   const auto device = kernels::make_reference_device();
   return said([&] {
@@ -224,10 +190,13 @@ std::string refusal(std::span<const std::byte> bytes) {
   });
 }
 
-class DecoderGgufRefuses : public ::testing::TestWithParam<std::string> {};
+class DecoderGgufRefuses : public ::testing::TestWithParam<std::string> {
+ protected:
+  static GgufCopy gguf_copy() { return GgufCopy(testing::golden_folder(kFolder) / (GetParam() + ".gguf")); }
+};
 
 TEST_P(DecoderGgufRefuses, HostileKeys) {
-  const GgufCopy good(GetParam());
+  const GgufCopy good = gguf_copy();
   EXPECT_EQ(refusal(good.bytes()), "accepted");
   const std::string architecture = std::get<std::string>(good.keys.at("general.architecture"));
   for (const auto& [key, value] : good.keys) {
@@ -235,23 +204,23 @@ TEST_P(DecoderGgufRefuses, HostileKeys) {
     std::vector<GgufWriter::Scalar> bad = {std::int32_t{-1}, std::string("8"), INFINITY, NAN, std::uint64_t{1} << 60};
     if (!key.ends_with("sliding_window") && !key.ends_with("softcapping")) bad.emplace_back(std::uint32_t{0});
     for (const auto& replaced : bad) {
-      GgufCopy copy = GgufCopy(GetParam());
+      GgufCopy copy = gguf_copy();
       copy.keys[key] = replaced;
       const std::string text = refusal(copy.bytes());
       EXPECT_NE(text, "accepted") << key;
     }
   }
-  GgufCopy unknown(GetParam());
+  GgufCopy unknown = gguf_copy();
   unknown.keys[architecture + ".new_idea"] = true;
   expect_has(refusal(unknown.bytes()), architecture + ".new_idea\" is not understood", "an unknown key");
-  GgufCopy experts(GetParam());
+  GgufCopy experts = gguf_copy();
   experts.keys[architecture + ".expert_count"] = std::uint32_t{8};
   expect_has(refusal(experts.bytes()), architecture + ".expert_", "experts");
 }
 
 /// 60 flips of a good file's header: loaded, it runs a step; refused, it says so.
 TEST_P(DecoderGgufRefuses, Flips) {
-  const auto good = GgufCopy(GetParam()).bytes();
+  const auto good = gguf_copy().bytes();
   std::mt19937 random(7);
   for (int i = 0; i < 60; i++) {
     auto bad = good;

@@ -72,17 +72,16 @@ std::size_t row_bytes(const decoder::Config& c) {
 }
 
 void drop_prefix(std::string_view& name, std::string_view prefix) {
-  assert(name.starts_with(prefix));
-  name.remove_prefix(prefix.size());
+  if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
 }
 
 }  // namespace
 
-Description of_decoder(decoder::Description decoder, const formats::HfFolder& folder) {
+Description of_decoder(decoder::Description decoder, const formats::WeightSource& source) {
   const decoder::Config& c = decoder.config;
   assert(c.attention_softcap == 0 && !c.sinks && !c.moe);
   decoder::Names& names = decoder.names;
-  if (!folder.find(std::string(names.embedding) + ".weight")) {
+  if (!source.find(std::string(names.embedding) + ".weight")) {
     for (std::string_view* name : {&names.embedding, &names.final_norm, &names.layer_prefix}) {
       drop_prefix(*name, "model.");
     }

@@ -4,14 +4,14 @@
 // Errors: glia::Error(model_unavailable) naming the tensor. Thread rule: pure functions; a trunk's own.
 #pragma once
 
-#include "formats/safetensors.h"
+#include "formats/weight_source.h"
 #include "models/decoder/description.h"
 #include "models/encoder/description.h"
 
 namespace glia::models::encoder {
 
-/// Of a family whose attention has no softcap and no sinks. The folder's tensors may lack the "model." before their
+/// Of a family whose attention has no softcap and no sinks. A folder's tensors may lack the "model." before their
 /// names, as those of a class without a head do.
-Description of_decoder(decoder::Description decoder, const formats::HfFolder& folder);
+Description of_decoder(decoder::Description decoder, const formats::WeightSource& source);
 
 }  // namespace glia::models::encoder

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/safetensors.h"
 #include "models/blocks/arena.h"
 
 namespace glia::models::encoder {
@@ -47,13 +48,23 @@ Products bind_classifier(WeightBinder& binder, const Description& d) {
   return out;
 }
 
-Products bind_dense(const Modules& modules, const formats::HfFolder& folder, kernels::Device* device) {
+Product bind_dense(WeightBinder& binder, const DenseModule& dense) {
+  Product out = bind_product(binder, dense.stem, dense.out, dense.in, dense.bias);
+  if (dense.tanh) out.behind = Behind::tanh;
+  return out;
+}
+
+/// `binder`: of the model's own file.
+Products bind_dense(const Modules& modules, WeightBinder& own, kernels::Device* device) {
   Products out;
   for (const DenseModule& dense : modules.dense) {
-    const auto file = formats::SafetensorsFile::open(folder.inside(dense.folder, "model.safetensors"));
+    if (dense.file.empty()) {
+      out.push_back(bind_dense(own, dense));
+      continue;
+    }
+    const auto file = formats::SafetensorsFile::open(dense.file);
     WeightBinder binder(file, device);
-    out.push_back(bind_product(binder, "linear", dense.out, dense.in, dense.bias));
-    if (dense.tanh) out.back().behind = Behind::tanh;
+    out.push_back(bind_dense(binder, dense));
     binder.check_all_used("dense");
   }
   return out;
@@ -72,16 +83,16 @@ struct Weights {
   }
 };
 
-Weights bind_all(const Description& d, const Modules& modules, const formats::HfFolder& folder,
+Weights bind_all(const Description& d, const Modules& modules, const formats::WeightSource& source,
                  kernels::Device* device) {
-  WeightBinder binder(folder, device);
+  WeightBinder binder(source, device);
   Weights w;
   w.trunk = d.bind(binder, device);
   w.classifier = bind_classifier(binder, d);
   for (const auto& name : d.unused) binder.ignore(name);
   for (const auto& prefix : d.unused_prefixes) binder.ignore_prefix(prefix);
+  w.dense = bind_dense(modules, binder, device);
   binder.check_all_used(d.architecture);
-  w.dense = bind_dense(modules, folder, device);
   return w;
 }
 
@@ -221,24 +232,32 @@ void measure(const Description& d, const formats::WeightSource& source, MemoryEs
   out.mapped_bytes = std::max<std::size_t>(out.mapped_bytes, all / static_cast<std::size_t>(std::max(d.layers, 1)));
 }
 
+/// Of one with a file of its own; measure() counts the others.
+std::size_t weight_bytes(const DenseModule& dense) {
+  if (dense.file.empty()) return 0;
+  std::size_t bytes = 0;
+  const auto file = formats::SafetensorsFile::open(dense.file);
+  for (const auto& name : file.names()) {
+    if (const auto view = file.find(name)) bytes += kernels::packed_bytes(*view);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::unique_ptr<EncoderModel> load(const Description& description, const Modules& modules,
-                                   const formats::HfFolder& folder, kernels::Device& device) {
-  bind_all(description, modules, folder, nullptr);
-  return std::make_unique<LoadedEncoder>(description, modules, bind_all(description, modules, folder, &device), device);
+                                   const formats::WeightSource& source, kernels::Device& device) {
+  bind_all(description, modules, source, nullptr);
+  return std::make_unique<LoadedEncoder>(description, modules, bind_all(description, modules, source, &device), device);
 }
 
-MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::HfFolder& folder) {
-  bind_all(description, modules, folder, nullptr);
+MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::WeightSource& source) {
+  bind_all(description, modules, source, nullptr);
   MemoryEstimate out;
-  measure(description, folder, out);
+  measure(description, source, out);
   std::size_t widest = static_cast<std::size_t>(description.hidden);
   for (const DenseModule& dense : modules.dense) {
-    const auto file = formats::SafetensorsFile::open(folder.inside(dense.folder, "model.safetensors"));
-    for (const auto& name : file.names()) {
-      if (const auto view = file.find(name)) out.weight_bytes += kernels::packed_bytes(*view);
-    }
+    out.weight_bytes += weight_bytes(dense);
     widest = std::max(widest, static_cast<std::size_t>(dense.out));
   }
   out.context = description.context;

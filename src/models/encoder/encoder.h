@@ -1,12 +1,12 @@
 // What is the same for every encoder: a trunk's states, pooled and taken through a folder's dense layers, or through a
 // classifier.
-// Ownership: the model owns its weights, the device must outlive it; the folder may be dropped after load().
+// Ownership: the model owns its weights, the device must outlive it; the files may be closed after load().
 // Errors: glia::Error(model_unavailable) naming the tensor. Thread rule: one forward at a time.
 #pragma once
 
 #include <memory>
 
-#include "formats/safetensors.h"
+#include "formats/weight_source.h"
 #include "kernels/device.h"
 #include "models/encoder/description.h"
 #include "models/encoder/modules.h"
@@ -15,8 +15,8 @@
 namespace glia::models::encoder {
 
 std::unique_ptr<EncoderModel> load(const Description& description, const Modules& modules,
-                                   const formats::HfFolder& folder, kernels::Device& device);
+                                   const formats::WeightSource& source, kernels::Device& device);
 /// Makes every check of load(), packs nothing.
-MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::HfFolder& folder);
+MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::WeightSource& source);
 
 }  // namespace glia::models::encoder

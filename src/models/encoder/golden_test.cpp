@@ -9,6 +9,7 @@
 #include <ostream>
 #include <tuple>
 
+#include "formats/gguf.h"
 #include "formats/safetensors.h"
 #include "models/encoder_model.h"
 #include "models/sequence_runner.h"
@@ -24,8 +25,11 @@ struct ModelCase {
   std::string architecture;
   std::int32_t context;
   std::int32_t types;
+  bool gguf = false;
+
+  std::string label() const { return name + (gguf ? "_gguf" : ""); }
 };
-void PrintTo(const ModelCase& model, std::ostream* out) { *out << model.name; }
+void PrintTo(const ModelCase& model, std::ostream* out) { *out << model.label(); }
 
 const std::vector<ModelCase> kModels = {
     {"bert", "bert", 40, 2},
@@ -51,6 +55,8 @@ const std::vector<ModelCase> kModels = {
     {"gemma3_causal", "gemma3", 48, 1},
     {"gemma3_wide", "gemma3", 48, 1},
     {"embedding_gemma", "gemma3", 48, 1},
+    {"qwen3_embedding", "qwen3", 40, 1, true},
+    {"embedding_gemma", "gemma-embedding", 48, 1, true},
 };
 
 template <typename T>
@@ -84,6 +90,14 @@ struct Golden {
 
 std::unique_ptr<EncoderModel> load(const std::string& name, kernels::Device& device) {
   return load_encoder(formats::HfFolder::open(testing::golden_folder("encoders") / name), device);
+}
+
+formats::GgufFile open_gguf(const std::string& name) {
+  return formats::GgufFile::open(testing::golden_folder("encoders") / (name + ".gguf"));
+}
+
+std::unique_ptr<EncoderModel> load(const ModelCase& model, kernels::Device& device) {
+  return model.gguf ? load_encoder(open_gguf(model.name), device) : load(model.name, device);
 }
 
 /// The golden's texts in one batch, in the order `texts`; results in the golden's order.
@@ -120,7 +134,7 @@ double rms_difference(std::span<const float> a, std::span<const float> b) {
 }
 
 std::string case_name(const ::testing::TestParamInfo<std::tuple<ModelCase, DeviceCase>>& info) {
-  return std::get<0>(info.param).name + "_" + std::get<1>(info.param).name;
+  return std::get<0>(info.param).label() + "_" + std::get<1>(info.param).name;
 }
 
 class EncoderGolden : public ::testing::TestWithParam<std::tuple<ModelCase, DeviceCase>> {};
@@ -130,7 +144,7 @@ class EncoderGolden : public ::testing::TestWithParam<std::tuple<ModelCase, Devi
 TEST_P(EncoderGolden, EqualsTransformers) {
   const auto& [model_case, device_case] = GetParam();
   const auto device = device_case.make();
-  const auto model = load(model_case.name, *device);
+  const auto model = load(model_case, *device);
   const Golden golden(model_case.name);
   EXPECT_EQ(model->info().architecture, model_case.architecture);
   EXPECT_EQ(model->info().context, model_case.context);
@@ -155,7 +169,7 @@ TEST_P(EncoderBits, DoNotDependOnTheBatch) {
   const auto& [model_case, device_case] = GetParam();
   const Golden golden(model_case.name);
   const auto device = device_case.make(2);
-  const auto model = load(model_case.name, *device);
+  const auto model = load(model_case, *device);
   const auto together = run(*model, golden, all_texts(golden));
   auto apart = together;
   std::fill(apart.begin(), apart.end(), NAN);
@@ -165,7 +179,7 @@ TEST_P(EncoderBits, DoNotDependOnTheBatch) {
   }
   EXPECT_EQ(std::memcmp(together.data(), apart.data(), together.size() * sizeof(float)), 0);
   const auto other = device_case.make(1);
-  const auto turned = run(*load(model_case.name, *other), golden, {4, 2, 0, 3, 1});
+  const auto turned = run(*load(model_case, *other), golden, {4, 2, 0, 3, 1});
   EXPECT_EQ(std::memcmp(together.data(), turned.data(), together.size() * sizeof(float)), 0);
 }
 INSTANTIATE_TEST_SUITE_P(All, EncoderBits,
@@ -186,7 +200,7 @@ TEST_P(EncoderFast, RoundsWhatItMayAndNoMore) {
   const auto& [model_case, device_case] = GetParam();
   const Golden golden(model_case.name);
   const auto device = device_case.make();
-  const auto got = run(*load(model_case.name, *device), golden, all_texts(golden));
+  const auto got = run(*load(model_case, *device), golden, all_texts(golden));
   const double own = rms_difference(got, golden.exact);
   const double size = rms_difference(std::vector<float>(golden.exact.size(), 0.0F), golden.exact);
   EXPECT_LE(own, 1.25 * rms_difference(golden.fast, golden.exact) + 5e-4 * size);
@@ -255,22 +269,30 @@ TEST(EncoderOutputs, AreChosenTextByText) {
   EXPECT_TRUE(std::isfinite(logit[0]));
 }
 
+template <typename Source>
+void check_estimate(const ModelCase& model, const Source& source) {
+  for (const auto math : {kernels::MathMode::exact, kernels::MathMode::fast}) {
+    const auto device = kernels::make_cpu_device({2, math});
+    const MemoryEstimate estimate = estimate_encoder_memory(source);
+    const auto loaded = load_encoder(source, *device);
+    // Each allocation ends at a page, and vectors of a half-precision file become floats.
+    const std::size_t slack = 4096 * (source.names().size() + 8);
+    EXPECT_LE(loaded->info().weight_bytes, estimate.weight_bytes + slack) << model.label();
+    EXPECT_GE(loaded->info().weight_bytes + slack, estimate.weight_bytes) << model.label();
+    EXPECT_EQ(estimate.context, model.context);
+    EXPECT_EQ(estimate.least_rows, model.context);
+    EXPECT_EQ(estimate.kv_bytes_per_token, 0U);
+    EXPECT_EQ(estimate.vocab, 0);
+  }
+}
+
 /// The estimate is made from headers alone and is near what is packed.
 TEST(EncoderEstimate, IsNearTheTruth) {
   for (const ModelCase& model : kModels) {
-    for (const auto math : {kernels::MathMode::exact, kernels::MathMode::fast}) {
-      const auto device = kernels::make_cpu_device({2, math});
-      const auto folder = formats::HfFolder::open(testing::golden_folder("encoders") / model.name);
-      const MemoryEstimate estimate = estimate_encoder_memory(folder);
-      const auto loaded = load_encoder(folder, *device);
-      // Each allocation ends at a page, and vectors of a half-precision file become floats.
-      const std::size_t slack = 4096 * (folder.names().size() + 8);
-      EXPECT_LE(loaded->info().weight_bytes, estimate.weight_bytes + slack) << model.name;
-      EXPECT_GE(loaded->info().weight_bytes + slack, estimate.weight_bytes) << model.name;
-      EXPECT_EQ(estimate.context, model.context);
-      EXPECT_EQ(estimate.least_rows, model.context);
-      EXPECT_EQ(estimate.kv_bytes_per_token, 0U);
-      EXPECT_EQ(estimate.vocab, 0);
+    if (model.gguf) {
+      check_estimate(model, open_gguf(model.name));
+    } else {
+      check_estimate(model, formats::HfFolder::open(testing::golden_folder("encoders") / model.name));
     }
   }
 }

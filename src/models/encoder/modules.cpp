@@ -110,9 +110,9 @@ Pooling read_pooling(File file, std::int32_t hidden) {
   return chosen.value_or(Pooling::mean);
 }
 
-DenseModule read_dense(File file, std::string folder) {
+DenseModule read_dense(File file, std::filesystem::path weights) {
   DenseModule out;
-  out.folder = std::move(folder);
+  out.file = std::move(weights);
   out.in = file.size("in_features", decoder::kMostWidth);
   out.out = file.size("out_features", decoder::kMostWidth);
   out.bias = file.flag("bias", true);
@@ -187,7 +187,7 @@ Modules read_modules(const formats::HfFolder& folder, std::int32_t hidden) {
       out.pooling = read_pooling(open(folder, path, "config.json"), hidden);
       pooled = true;
     } else if (kind == "Dense" && pooled) {
-      out.dense.push_back(read_dense(open(folder, path, "config.json"), path));
+      out.dense.push_back(read_dense(open(folder, path, "config.json"), folder.inside(path, "model.safetensors")));
       const std::int32_t before = out.dense.size() < 2 ? hidden : out.dense[out.dense.size() - 2].out;
       if (out.dense.back().in != before) {
         refuse(quote_name(path) + "'s in_features is not the " + std::to_string(before) + " values before it");

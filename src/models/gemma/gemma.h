@@ -23,5 +23,6 @@ decoder::Description describe_gemma3(const formats::HfFolder& folder);
 decoder::Description describe_gemma3_with_vision(const formats::HfFolder& folder);
 /// Of EmbeddingGemma: attention may look both ways, in sliding layers half of the window before and half behind.
 decoder::Description describe_gemma3_encoder(const formats::HfFolder& folder);
+decoder::Description describe_gemma3_encoder(const formats::GgufFile& file);
 
 }  // namespace glia::models::gemma

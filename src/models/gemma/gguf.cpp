@@ -60,19 +60,38 @@ Description describe_gemma2(const formats::GgufFile& file) {
   return finish(f, std::move(d));
 }
 
-Description describe_gemma3(const formats::GgufFile& file) {
-  const GgufFields f(file);
+namespace {
+
+/// `window`: positions that a row of a sliding layer sees in one direction, itself included.
+Description read_gemma3(const GgufFields& f, std::int32_t window) {
   Description d = read(f);
   Config& c = d.config;
   c.post_norms = true;
   c.qk_norm = true;
   c.logit_softcap = static_cast<float>(f.number_or("final_logit_softcapping", 0.0));
-  set_windows(c, f.window_or(0), 6);
+  set_windows(c, window, 6);
   RopeSpec local;
   local.parameters.theta = f.number_or("rope.freq_base_swa", 10000.0, 1.0 + 1e-6, 1e12);
   c.ropes.push_back(local);
   for (LayerConfig& layer : c.layers) layer.rope = layer.window != 0 ? 1 : 0;
-  read_scale(c, 62);
+  return d;
+}
+
+}  // namespace
+
+Description describe_gemma3(const formats::GgufFile& file) {
+  const GgufFields f(file);
+  Description d = read_gemma3(f, f.window_or(0));
+  read_scale(d.config, 62);
+  return finish(f, std::move(d));
+}
+
+Description describe_gemma3_encoder(const formats::GgufFile& file) {
+  const GgufFields f(file);
+  const std::int32_t window = f.window_or(0);
+  Description d = read_gemma3(f, window == 0 ? 0 : window / 2 + 1);
+  d.config.both_ways = true;
+  f.has("attention.causal");  // false in some files, absent in others: the architecture says it
   return finish(f, std::move(d));
 }
 
