@@ -1,6 +1,7 @@
 // Vector search as bench/cases/vectors.py drives it: reads vectors, then one measured piece of work a line of standard
 // input, one line of answer each.
-// usage: vectors_bench BASE QUERIES TRUTH FILTERED_TRUTH DIMENSIONS K   (float32 and int32 files, row after row)
+// usage: vectors_bench BASE QUERIES TRUTH FILTERED_TRUTH DIMENSIONS K [METRIC]   (float32 and int32 files, row after
+// row)
 //   build THREADS      seconds of storing all vectors and building the graph with so many threads
 //   walk WIDTH REPEAT  queries a second of one thread along the graph, and recall
 //   scan REPEAT        the same by looking at every vector
@@ -37,14 +38,14 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 class Bench {
  public:
-  explicit Bench(char** argv)
+  Bench(char** argv, Metric metric)
       : base_(read_file<float>(argv[1])),
         queries_(read_file<float>(argv[2])),
         truth_(read_file<std::int32_t>(argv[3])),
         filtered_truth_(read_file<std::int32_t>(argv[4])),
         dimensions_(std::stoul(argv[5])),
         k_(std::stoul(argv[6])),
-        state_({static_cast<std::int32_t>(dimensions_), Metric::cosine}, *kernels::choose_isa("").table->vectors) {}
+        state_({static_cast<std::int32_t>(dimensions_), metric}, *kernels::choose_isa("").table->vectors) {}
 
   double build(int threads) {
     ThreadPool pool(threads);
@@ -118,8 +119,10 @@ class Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 7) return 2;
-  Bench bench(argv);
+  if (argc != 7 && argc != 8) return 2;
+  const auto metric = metric_of(argc == 8 ? argv[7] : "cosine");
+  if (!metric) return 2;
+  Bench bench(argv, *metric);
   std::cout << "ready " << kernels::choose_isa("").device_name << std::endl;
   for (std::string line; std::getline(std::cin, line);) std::cout << bench.answer(line) << std::endl;
   return 0;

@@ -34,7 +34,8 @@ void add_settings(CLI::App& app, GivenSettings& given) {
                  "Refuse ids that the service retires: off (default), now, or by a day (2026-12-01)")
       ->envname("GLIA_DEPRECATIONS");
   app.add_option("--threads", given.threads, "Threads of the engine (default: every core)")->envname("GLIA_THREADS");
-  app.add_option("--memory-mib", given.memory_mib, "Most memory of the whole program (default: 3/4 of the machine)")
+  app.add_option("--memory-mib", given.memory_mib,
+                 "Most memory of all but vector indexes (default: 3/4 of the machine)")
       ->envname("GLIA_MEMORY_MIB");
   app.add_flag("--no-prefix-cache", given.no_prefix_cache,
                "Compute every prompt whole, also where it begins like another")
@@ -108,7 +109,7 @@ struct Program {
         ->delimiter(',')
         ->envname("GLIA_PRELOAD");
     c->add_option("--keep-alive", given.keep_alive,
-                  "How long an idle model stays in memory (default: 30m; 0: not at all, -1: for good)")
+                  "How long an idle model or vector index stays in memory (default: 30m; 0: not at all, -1: for good)")
         ->envname("GLIA_KEEP_ALIVE");
     c->add_option("--max-running", given.max_running, "Answers of one model at once (default: 64)")
         ->envname("GLIA_MAX_RUNNING");
@@ -119,6 +120,9 @@ struct Program {
     c->add_option("--vector-delay", given.vector_delay,
                   "Between the answer to a change of vectors and its being seen (default: 500ms; 0: at once)")
         ->envname("GLIA_VECTOR_DELAY");
+    c->add_option("--vector-memory-mib", given.vector_memory_mib,
+                  "Most memory of vector indexes (default: 3/16 of the machine)")
+        ->envname("GLIA_VECTOR_MEMORY_MIB");
     c->add_flag("--no-vector-limits", given.no_vector_limits, "Vectorize takes more than the service does")
         ->envname("GLIA_NO_VECTOR_LIMITS");
     c->add_option("--address-file", serve_options.address_file,

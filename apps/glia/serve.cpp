@@ -62,6 +62,8 @@ Vectors open_vectors(const Settings& settings, const Clock& clock) {
   options.delay_ms = settings.vector_delay_ms;
   if (!settings.vector_limits) options.limits = vectorize::Limits::none();
   options.threads = settings.threads;
+  options.memory_bytes = split_memory(settings).vectors;
+  options.keep_alive_ms = settings.keep_alive_ms;
   try {
     return {vectorize::Vectorize::open(options, clock), {}};
   } catch (const Error& error) {

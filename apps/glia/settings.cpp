@@ -88,6 +88,8 @@ void read_serve(const fs::path& file, const toml::table& table, Settings& s) {
       s.max_running = static_cast<int>(std::clamp<std::int64_t>(number(key, node), -1, 1 << 20));
     else if (key == "max_queued")
       s.max_queued = static_cast<int>(std::clamp<std::int64_t>(number(key, node), -1, 1 << 20));
+    else if (key == "vector_memory_mib")
+      s.vector_memory_mib = static_cast<std::uint64_t>(std::max<std::int64_t>(0, number(key, node)));
     else if (key == "memory_mib")
       s.memory_mib = static_cast<std::uint64_t>(std::max<std::int64_t>(0, number(key, node)));
     else
@@ -189,6 +191,7 @@ Settings settle_settings(const GivenSettings& given) {
   put(s.log_level, given.log_level);
   put(s.threads, given.threads);
   put(s.memory_mib, given.memory_mib);
+  put(s.vector_memory_mib, given.vector_memory_mib);
   put(s.max_running, given.max_running);
   put(s.max_queued, given.max_queued);
   if (given.keep_alive) s.keep_alive_ms = keep_alive_of(*given.keep_alive);

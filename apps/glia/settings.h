@@ -38,12 +38,15 @@ struct Settings {
   bool speculation = true;             ///< answers that repeat what was said are guessed and checked
   bool prefix_cache = true;            ///< prompts that begin alike are computed once (by account)
   bool packed_cache = true;            ///< packed weights are kept on disk, so that a second start maps them
-  std::uint64_t memory_mib = 0;        ///< of the whole process (memory_split.h); 0: three quarters of the machine
-  std::int64_t keep_alive_ms = std::int64_t{30} * 60 * 1000;  ///< an idle model goes after it; 0: at once; -1: never
-  int max_running = 64;                                       ///< generations of one model at once
-  int max_queued = 512;                                       ///< that wait beside them; further ones are refused
+  std::uint64_t memory_mib = 0;        ///< of all but vectors (memory_split.h); 0: three quarters of the machine
+  std::int64_t keep_alive_ms =
+      std::int64_t{30} * 60 * 1000;  ///< idle models and vectors go after it; 0: at once; -1: never
+  int max_running = 64;              ///< generations of one model at once
+  int max_queued = 512;              ///< that wait beside them; further ones are refused
   std::string log_level = "info";
   bool log_json = false;
+  /// Of vector indexes in memory; 0: three sixteenths of the machine.
+  std::uint64_t vector_memory_mib = 0;
   /// The user's own weights by catalogue id; "hf:owner/name" means the hub's cache.
   std::map<std::string, std::filesystem::path> models;
 };
@@ -54,7 +57,7 @@ struct GivenSettings {
   std::optional<std::string> host, profile, plan, deprecations, data, models_dir, math, kv, activations, log_level,
       keep_alive;
   std::optional<int> port, threads, max_running, max_queued;
-  std::optional<std::uint64_t> memory_mib;
+  std::optional<std::uint64_t> memory_mib, vector_memory_mib;
   std::optional<std::string> vector_delay;
   bool no_vector_limits = false;
   bool log_json = false;

@@ -138,7 +138,7 @@ Context::Context(Services s, AppInfo i, tasks::WorkQueue& w, tasks::WorkQueue& l
     : services(completed(std::move(s))),
       info(std::move(i)),
       guard(info.host),
-      metrics(services.engine),
+      metrics(services.engine, services.vectorize),
       sessions(
           *services.clock, [this](std::size_t open) { metrics.leases(open); },
           [this](const Session& session) {

@@ -7,6 +7,7 @@
 #include <prometheus/text_serializer.h>
 
 #include "api/engine_metrics.h"
+#include "api/vectorize_metrics.h"
 
 namespace glia::api {
 namespace {
@@ -22,6 +23,7 @@ const prometheus::Histogram::BucketBoundaries kSeconds = {0.001, 0.0025, 0.005, 
 
 struct Metrics::Impl {
   const engine::Engine* engine = nullptr;
+  vectorize::Vectorize* vectorize = nullptr;
   mutable prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& requests =
       BuildCounter().Name("glia_http_requests_total").Help("Answered requests.").Register(registry);
@@ -41,7 +43,10 @@ struct Metrics::Impl {
       BuildGauge().Name("glia_leases").Help("Sessions that follow their events.").Register(registry).Add({});
 };
 
-Metrics::Metrics(const engine::Engine* engine) : impl_(std::make_unique<Impl>()) { impl_->engine = engine; }
+Metrics::Metrics(const engine::Engine* engine, vectorize::Vectorize* vectorize) : impl_(std::make_unique<Impl>()) {
+  impl_->engine = engine;
+  impl_->vectorize = vectorize;
+}
 Metrics::~Metrics() = default;
 
 void Metrics::request(std::string_view dialect, int status, double seconds) {
@@ -71,10 +76,11 @@ void Metrics::leases(std::size_t open) { impl_->open_leases.Set(static_cast<doub
 
 std::string Metrics::text() const {
   auto families = impl_->registry.Collect();
-  if (impl_->engine != nullptr) {
-    auto engine = engine_families(impl_->engine->figures());
-    families.insert(families.end(), std::make_move_iterator(engine.begin()), std::make_move_iterator(engine.end()));
-  }
+  const auto add = [&](std::vector<prometheus::MetricFamily> more) {
+    families.insert(families.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  };
+  if (impl_->engine != nullptr) add(engine_families(impl_->engine->figures()));
+  if (impl_->vectorize != nullptr) add(vectorize_families(impl_->vectorize->figures()));
   return prometheus::TextSerializer().Serialize(families);
 }
 

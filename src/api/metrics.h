@@ -8,13 +8,14 @@
 
 #include "engine/engine.h"
 #include "tasks/runner.h"
+#include "vectorize/vectorize.h"
 
 namespace glia::api {
 
 class Metrics {
  public:
-  /// `engine` outlives it; may be null.
-  explicit Metrics(const engine::Engine* engine);
+  /// Both outlive it; each may be null.
+  Metrics(const engine::Engine* engine, vectorize::Vectorize* vectorize);
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;

@@ -26,7 +26,10 @@ class MetricsTest : public testing::Test {
     loader->files["/broken.gguf"].broken = true;
     engine_ = engine::make_engine({.memory_budget = 3000, .kv_bytes = 1024, .memory_wait_ms = 0, .max_running = 4},
                                   clock_, std::move(loader));
-    metrics_ = std::make_unique<Metrics>(engine_.get());
+    vectorize::Options options;
+    options.memory_bytes = 1 << 20;
+    vectors_ = vectorize::Vectorize::open(options, clock_);
+    metrics_ = std::make_unique<Metrics>(engine_.get(), vectors_.get());
   }
 
   void generate(const char* path, std::int32_t tokens, int times = 1) {
@@ -58,6 +61,7 @@ class MetricsTest : public testing::Test {
 
   SystemClock clock_;
   std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<vectorize::Vectorize> vectors_;
   std::unique_ptr<Metrics> metrics_;
 };
 
@@ -97,6 +101,40 @@ TEST_F(MetricsTest, is_text_by_the_rules_and_its_sums_hold) {
   EXPECT_EQ(of("glia_engine_prompt_tokens_total", one) + of("glia_engine_cached_tokens_total", one), 12 * 3);
   EXPECT_EQ(of("glia_runs_total", {{"model", "@cf/x/y"}, {"outcome", "ok"}}), 1);
   EXPECT_EQ(of("glia_runs_in_flight", {}), 0);
+}
+
+TEST_F(MetricsTest, what_vectorize_does_is_counted) {
+  vectors_->create("a", "one", {}, {2, vectorize::Metric::cosine});
+  vectors_->create("b", "two", {}, {2, vectorize::Metric::cosine});
+  const auto ignore = [](const Error*, const std::string&) {};
+  vectors_->write("a", "one", vectorize::WriteKind::insert, {{"x", {}, {1, 0}, ""}, {"y", {}, {0, 1}, ""}}, ignore);
+  vectors_->write("a", "one", vectorize::WriteKind::upsert, {{"x", {}, {2, 0}, ""}}, ignore);
+  vectors_->remove("a", "one", {"y"}, ignore);
+  vectors_->add_metadata_index("a", "one", {"kind", vectorize::PropertyType::string}, ignore);
+  vectors_->wait_until_quiet();
+  vectorize::Query query;
+  query.vector = {1, 0};
+  for (int i = 0; i < 3; ++i) vectors_->query("a", "one", query);
+  EXPECT_THROW(vectors_->query("a", "none", query), Error);
+  const auto f = families();
+  const auto of = [&](const std::string& name, const text_format::Labels& labels = {}) {
+    return text_format::value(f, "glia_vectorize_" + name, labels);
+  };
+  EXPECT_EQ(of("indexes"), 2);
+  EXPECT_EQ(of("indexes_in_memory"), 1);
+  EXPECT_EQ(of("vectors"), 1);
+  EXPECT_EQ(of("pending_mutations"), 0);
+  EXPECT_EQ(of("mutations_total", {{"kind", "insert"}}), 1);
+  EXPECT_EQ(of("mutations_total", {{"kind", "upsert"}}), 1);
+  EXPECT_EQ(of("mutations_total", {{"kind", "delete"}}), 1);
+  EXPECT_EQ(of("mutations_total", {{"kind", "metadata_index"}}), 1);
+  EXPECT_EQ(of("mutations_total", {{"kind", "failed"}}), 0);
+  EXPECT_EQ(of("vectors_written_total"), 3);
+  EXPECT_EQ(of("failed_queries_total"), 1);
+  EXPECT_EQ(of("reads_total", {{"outcome", "ok"}}), 1);
+  EXPECT_EQ(of("memory_limit_bytes"), 1 << 20);
+  EXPECT_GT(of("memory_bytes"), 0);
+  EXPECT_EQ(text_format::value(f, "glia_vectorize_query_seconds", "glia_vectorize_query_seconds_count"), 3);
 }
 
 // docs/metrics.md has a row for each family, with its type, its labels and its HELP, and no other.

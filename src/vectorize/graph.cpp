@@ -111,8 +111,9 @@ Graph::Graph(const Slots& slots)
 Graph::~Graph() = default;
 
 void Graph::grow(Slot size) {
-  while (ground_.size() * Slots::kChunk < size) {
-    ground_.push_back(std::make_unique<Block>(Slots::kChunk * kGroundWords * sizeof(std::uint32_t), !ground_.empty()));
+  static_assert(kBlockSlots * kGroundWords * sizeof(std::uint32_t) % Block::kLargePage == 0);
+  while (ground_.size() * kBlockSlots < size) {
+    ground_.push_back(std::make_unique<Block>(kBlockSlots * kGroundWords * sizeof(std::uint32_t), 0));
   }
   const auto before = static_cast<Slot>(levels_.size());
   if (size <= before) return;
@@ -126,8 +127,7 @@ void Graph::grow(Slot size) {
 
 std::uint32_t* Graph::links(Slot slot, int level) const {
   if (level > 0) return upper_[slot].get() + static_cast<std::size_t>(level - 1) * kUpWords;
-  return reinterpret_cast<std::uint32_t*>(ground_[slot / Slots::kChunk]->data()) +
-         (slot % Slots::kChunk) * kGroundWords;
+  return reinterpret_cast<std::uint32_t*>(ground_[slot / kBlockSlots]->data()) + (slot % kBlockSlots) * kGroundWords;
 }
 
 std::size_t Graph::read_links(Slot slot, int level, Slot* out) const {
@@ -319,11 +319,6 @@ std::vector<Near> Graph::search(const Prepared& p, std::size_t width) const {
   out.reserve(s.pool.size());
   for (const Candidate& c : s.pool) out.push_back({c.distance, c.slot});
   return out;
-}
-
-std::size_t Graph::bytes() const {
-  return ground_.size() * Slots::kChunk * kGroundWords * sizeof(std::uint32_t) +
-         levels_.size() * (sizeof(void*) + 1 + kUpWords * sizeof(std::uint32_t) / 15);
 }
 
 }  // namespace glia::vectorize

@@ -27,7 +27,7 @@ class Graph {
  public:
   static constexpr int kLinks = 32;       ///< of a slot on level 0
   static constexpr int kUpLinks = 16;     ///< on the levels above
-  static constexpr int kBuildWidth = 96;  ///< how many a new slot's neighbours are chosen from
+  static constexpr int kBuildWidth = 80;  ///< how many a new slot's neighbours are chosen from
   static constexpr int kMostLevel = 7;
 
   explicit Graph(const Slots& slots);
@@ -48,9 +48,14 @@ class Graph {
   bool load(std::span<const std::uint32_t> words, std::span<const Slot> to,
             std::vector<std::pair<std::uint8_t, std::uint8_t>>* links = nullptr);
 
-  std::size_t bytes() const;
+  /// Of one slot in memory, on average.
+  static constexpr std::size_t kBytesEach = sizeof(std::uint32_t) * (1 + kLinks) + sizeof(void*) + 1 +
+                                            (sizeof(std::uint32_t) * (1 + kUpLinks) + 2 * sizeof(void*)) / 15;
 
  private:
+  /// Slots of one block of links: whole large pages.
+  static constexpr Slot kBlockSlots = Slot{1} << 19;
+
   struct Scratch;
   struct Candidate;
   class Borrowed;
@@ -73,7 +78,7 @@ class Graph {
   void publish_entry(Slot slot, int level);
 
   const Slots& slots_;
-  std::vector<std::unique_ptr<Block>> ground_;           ///< [kChunk][1 + kLinks]
+  std::vector<std::unique_ptr<Block>> ground_;           ///< [kBlockSlots][1 + kLinks]
   std::vector<std::unique_ptr<std::uint32_t[]>> upper_;  ///< by slot: [level][1 + kUpLinks], null on level 0
   std::vector<std::uint8_t> levels_;                     ///< by slot
   std::unique_ptr<std::atomic<std::uint8_t>[]> locks_;   ///< by slot, of a hash

@@ -1,6 +1,6 @@
 // One index of a running Vectorize: what is in memory of it, and what of its log is not applied yet.
 //
-// Locks, in this order: load_mutex, state_lock, pending_mutex.
+// Locks, in this order: load_mutex, Maintenance's, state_lock, pending_mutex.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "vectorize/log_store.h"
+#include "vectorize/memory_use.h"
 #include "vectorize/mutation.h"
 #include "vectorize/state.h"
 
@@ -39,22 +40,27 @@ class FairLock {
 enum class Loaded { no, coming, yes };
 
 struct Index {
-  explicit Index(const IndexRow& row)
-      : number(row.number),
+  Index(const IndexRow& row, MemoryUse& memory)
+      : charge(memory),
+        number(row.number),
         account(row.account),
         entry(row.entry),
         processed_mutation(row.settled_mutation),
         processed_ms(row.settled_ms) {}
 
+  MemoryUse::Charge charge;  ///< what the state takes; given back after it
+
   const std::int64_t number;
   const std::string account;
   const IndexEntry entry;
   std::atomic<bool> dropped{false};
+  std::atomic<std::int64_t> used_ns{0};  ///< when it was last asked for, by the steady clock
 
   std::mutex load_mutex;
+  std::size_t needed_bytes = 0;  ///< what it took when it left memory, or had taken where there was no more
 
   FairLock state_lock;
-  std::unique_ptr<State> state;  ///< null before it is read
+  std::unique_ptr<State> state;  ///< null while it is not in memory
   std::string processed_mutation;
   std::int64_t processed_ms = 0;
   std::int64_t processed_seq = 0;

@@ -92,7 +92,7 @@ void read_detail(std::string_view text, Mutation& mutation) {
 
 }  // namespace
 
-LogStore::LogStore(const std::filesystem::path& path) : write_(opened(path, false)) {
+LogStore::LogStore(const std::filesystem::path& path) : path_(path), write_(opened(path, false)) {
   write_.migrate(kMigrations);
   if (!path.empty()) read_.emplace(opened(path, true));
   insert_entry_.emplace(
@@ -294,9 +294,18 @@ std::vector<Mutation> LogStore::mutations(std::int64_t number) {
 
 void LogStore::for_each_entry(std::int64_t number, std::int64_t from, std::int64_t to,
                               const std::function<void(std::int64_t, Vector&&)>& body) {
-  const auto [db, lock] = reading();
-  auto query = db.prepare(
-      "SELECT entry, id, namespace, metadata, vector FROM entries WHERE entry >= ? AND entry < ? ORDER BY entry");
+  // By a connection of its own where that can be: gigabytes, which nobody else's reading is to wait for.
+  std::optional<store::Database> own;
+  std::optional<Reading> shared;
+  if (path_.empty()) {
+    shared.emplace(reading());
+  } else {
+    own.emplace(opened(path_, true));
+  }
+  auto query = (own ? *own : shared->db)
+                   .prepare(
+                       "SELECT entry, id, namespace, metadata, vector FROM entries WHERE entry >= ? AND entry < ? "
+                       "ORDER BY entry");
   query.bind(1, std::max(from, number << kEntryBits)).bind(2, std::min(to, (number + 1) << kEntryBits));
   while (query.step()) {
     Vector vector;

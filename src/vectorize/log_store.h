@@ -81,6 +81,7 @@ class LogStore {
   };
   Reading reading();
 
+  const std::filesystem::path path_;
   std::mutex write_mutex_;  ///< held from begin() to the end of the transaction
   store::Database write_;
   std::mutex read_mutex_;

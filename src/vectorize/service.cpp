@@ -67,10 +67,12 @@ Service::Service(const Options& options, const Clock& clock)
     : options_(options),
       clock_(clock),
       folder_lock_(options.folder),
+      memory_(options.memory_bytes),
       kernels_(*kernels::choose_isa("").table->vectors),
       store_(database_path(options)),
       maintenance_(
-          options.threads, [this] { return all(); }, [this](const Index& index) { return graph_path(index); }) {
+          options.threads, options.keep_alive_ms, clock, memory_, [this] { return all(); },
+          [this](const Index& index) { return graph_path(index); }) {
   for (const IndexRow& row : store_.indexes()) {
     if (row.account.starts_with(kPassing)) {
       store_.begin();
@@ -78,7 +80,7 @@ Service::Service(const Options& options, const Clock& clock)
       store_.commit();
       continue;
     }
-    const auto index = std::make_shared<Index>(row);
+    const auto index = std::make_shared<Index>(row, memory_);
     index->properties = store_.properties(row.number);
     indexes_.emplace(std::pair(row.account, row.entry.name), index);
   }
@@ -177,7 +179,7 @@ IndexEntry Service::create(const std::string& account, const std::string& name,
     row.number = *number;
   });
   const std::lock_guard lock(indexes_mutex_);
-  indexes_.emplace(std::pair(account, name), std::make_shared<Index>(row));
+  indexes_.emplace(std::pair(account, name), std::make_shared<Index>(row, memory_));
   return row.entry;
 }
 

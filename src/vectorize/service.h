@@ -1,10 +1,12 @@
 // The Vectorize of vectorize.h: indexes by name, the way of a mutation from the log into memory, queries.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 
 #include "vectorize/commit_queue.h"
@@ -12,6 +14,7 @@
 #include "vectorize/index.h"
 #include "vectorize/log_store.h"
 #include "vectorize/maintenance.h"
+#include "vectorize/memory_use.h"
 #include "vectorize/vectorize.h"
 
 namespace glia::vectorize {
@@ -43,16 +46,27 @@ class Service final : public Vectorize {
                                  const std::vector<std::string>& ids) override;
   VectorPage list_vectors(const std::string& account, const std::string& name, std::size_t count,
                           const std::string& cursor) override;
+  bool in_memory(const std::string& account, const std::string& name) override;
+  Figures figures() override;
   void wait_until_quiet() override;
 
  private:
   using IndexPtr = std::shared_ptr<Index>;
 
   IndexPtr find(const std::string& account, const std::string& name) const;
-  /// The index, read into memory.
-  IndexPtr loaded(const std::string& account, const std::string& name);
+  /// An index with its state, which nobody changes or takes out of memory while this lives.
+  struct Held {
+    IndexPtr index;
+    std::shared_lock<FairLock> lock;
+    const State& state() const { return *index->state; }
+  };
+  /// Reads the index into memory where it is not there.
+  Held hold(const std::string& account, const std::string& name);
   void load(Index& index);
   void read_state(Index& index);
+  /// Errors: glia::Error(out_of_capacity) where the index cannot have `more` bytes, whichever others leave memory.
+  void need_room(const Index& index, std::size_t more);
+  QueryResult answer(const std::string& account, const std::string& name, const Query& query);
   /// Hands `work` to the writer and waits for the disk.
   void write_and_wait(CommitQueue::Work work);
   void submit(const IndexPtr& index, Mutation mutation, Answered answered,
@@ -82,6 +96,7 @@ class Service final : public Vectorize {
   const Options options_;
   const Clock& clock_;
   const FolderLock folder_lock_;
+  MemoryUse memory_;
   const kernels::VectorKernels& kernels_;
   LogStore store_;
   std::atomic<bool> has_dropped_{true};
@@ -93,6 +108,13 @@ class Service final : public Vectorize {
   std::condition_variable tick_changed_;
   bool stopping_ = false;
   bool work_waits_ = false;
+  std::array<std::atomic<std::uint64_t>, 5> mutations_{};  ///< answered, by MutationKind
+  std::atomic<std::uint64_t> vectors_written_{0};
+  std::atomic<std::uint64_t> failed_mutations_{0};
+  std::atomic<std::uint64_t> reads_{0};
+  std::atomic<std::uint64_t> failed_reads_{0};
+  std::atomic<std::uint64_t> failed_queries_{0};
+  QueryTimes query_times_;
   Maintenance maintenance_;
   std::unique_ptr<CommitQueue> queue_;
   std::thread ticker_;

@@ -22,11 +22,35 @@ std::vector<std::string> unindexed(const Filter& filter, const MetadataColumns& 
 
 }  // namespace
 
-Service::IndexPtr Service::loaded(const std::string& account, const std::string& name) {
-  IndexPtr index = find(account, name);
-  const std::lock_guard lock(index->load_mutex);
-  if (index->loaded != Loaded::yes) load(*index);
-  return index;
+bool Service::in_memory(const std::string& account, const std::string& name) {
+  const std::lock_guard lock(indexes_mutex_);
+  const auto it = indexes_.find({account, name});
+  if (it == indexes_.end()) return false;
+  const std::lock_guard pending_lock(it->second->pending_mutex);
+  return it->second->loaded == Loaded::yes;
+}
+
+Service::Held Service::hold(const std::string& account, const std::string& name) {
+  for (;;) {
+    IndexPtr index = find(account, name);
+    index->used_ns = clock_.steady_ns();
+    {
+      std::shared_lock lock(index->state_lock);
+      if (index->state != nullptr) return {std::move(index), std::move(lock)};
+    }
+    const std::lock_guard lock(index->load_mutex);
+    if (index->loaded != Loaded::yes) load(*index);
+  }
+}
+
+void Service::need_room(const Index& index, std::size_t more) {
+  if (memory_.has_room(more) || maintenance_.make_room(index, more)) return;
+  const auto mib = [](std::size_t bytes) { return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MiB"; };
+  throw Error(ErrorCode::out_of_capacity, "the index \"" + index.entry.name + "\" needs " +
+                                              mib(std::max(index.charge.bytes() + more, index.needed_bytes)) +
+                                              " of memory or more, vector indexes have " + mib(memory_.limit()) +
+                                              " together, of which " + mib(memory_.used() - index.charge.bytes()) +
+                                              " are in use by others");
 }
 
 /// Under load_mutex.
@@ -37,13 +61,18 @@ void Service::load(Index& index) {
     index.loaded = Loaded::coming;  // whatever is written from now on is kept for later, too
   }
   try {
+    need_room(index, index.needed_bytes);
     read_state(index);
+    ++reads_;
   } catch (...) {
+    ++failed_reads_;
+    index.needed_bytes = std::max(index.needed_bytes, index.charge.bytes());
+    index.charge.set(0);
     const std::lock_guard state_lock(index.state_lock);
     const std::lock_guard lock(index.pending_mutex);
     index.state.reset();
+    for (const Mutation& m : index.pending) index.coming -= static_cast<std::int64_t>(m.vectors.size());
     index.pending.clear();
-    index.coming = 0;
     index.loaded = Loaded::no;
     throw;
   }
@@ -73,7 +102,10 @@ void Service::read_state(Index& index) {
   std::int64_t processed_ms = index.processed_ms;
   std::int64_t processed_seq = 0;
   const std::int64_t due = clock_.unix_ms() - options_.delay_ms;
+  index.saved_graph = 0;
   std::size_t next = 0;
+  constexpr std::size_t kRoomEvery = 256;  // vectors between looks at whether there is room
+  std::size_t read = 0;
   const auto finish = [&](Mutation& m) {
     if (!waiting.empty() || (options_.delay_ms > 0 && m.accepted_ms > due)) {
       waiting.push_back(std::move(m));
@@ -87,6 +119,10 @@ void Service::read_state(Index& index) {
   const auto dimensions = static_cast<std::size_t>(index.entry.config.dimensions);
   store_.for_each_entry(index.number, 0, end, [&](std::int64_t entry, Vector&& vector) {
     if (vector.values.size() != dimensions) throw Error(ErrorCode::internal, "the vector database is damaged");
+    if (read++ % kRoomEvery == 0) {
+      need_room(index, kRoomEvery * state->bytes_each());
+      index.charge.set((read + kRoomEvery) * state->bytes_each());
+    }
     while (next < mutations.size() && mutations[next].first_entry + mutations[next].entries <= entry) {
       finish(mutations[next++]);
     }
@@ -103,6 +139,7 @@ void Service::read_state(Index& index) {
   const std::int64_t newest = mutations.empty() ? 0 : std::max(processed_seq, waiting.empty() ? 0 : waiting.back().seq);
   const std::lock_guard state_lock(index.state_lock);
   const std::lock_guard lock(index.pending_mutex);
+  index.charge.set(std::max(state->bytes(), state->bytes_each()));
   index.state = std::move(state);
   index.dead = std::move(dead);
   index.processed_mutation = processed;
@@ -120,9 +157,9 @@ void Service::read_state(Index& index) {
 }
 
 IndexInfo Service::info(const std::string& account, const std::string& name) {
-  const IndexPtr index = loaded(account, name);
-  const std::shared_lock lock(index->state_lock);
-  return {index->entry.config.dimensions, index->state->live(), index->processed_mutation, index->processed_ms};
+  const Held held = hold(account, name);
+  const Index& index = *held.index;
+  return {index.entry.config.dimensions, held.state().live(), index.processed_mutation, index.processed_ms};
 }
 
 Match Service::match_of(Index& index, const Query& query, const Near& near) {
@@ -141,11 +178,24 @@ Match Service::match_of(Index& index, const Query& query, const Near& near) {
 }
 
 QueryResult Service::query(const std::string& account, const std::string& name, const Query& query) {
-  const IndexPtr index = loaded(account, name);
+  const std::int64_t start = clock_.steady_ns();
+  try {
+    QueryResult result = answer(account, name, query);
+    query_times_.add(clock_.steady_ns() - start);
+    return result;
+  } catch (...) {
+    ++failed_queries_;
+    throw;
+  }
+}
+
+QueryResult Service::answer(const std::string& account, const std::string& name, const Query& query) {
   QueryResult result;
+  IndexPtr index;
   {
-    const std::shared_lock lock(index->state_lock);
-    const State& state = *index->state;
+    const Held held = hold(account, name);
+    index = held.index;
+    const State& state = held.state();
     Prepared prepared;
     if (query.vector_id) {
       const Slot slot = state.find(*query.vector_id);
@@ -172,9 +222,8 @@ QueryResult Service::query(const std::string& account, const std::string& name, 
 
 std::vector<Vector> Service::get_by_ids(const std::string& account, const std::string& name,
                                         const std::vector<std::string>& ids) {
-  const IndexPtr index = loaded(account, name);
-  const std::shared_lock lock(index->state_lock);
-  const State& state = *index->state;
+  const Held held = hold(account, name);
+  const State& state = held.state();
   std::vector<Vector> out;
   std::set<std::string_view> seen;
   for (const auto& id : ids) {
@@ -191,21 +240,22 @@ std::vector<Vector> Service::get_by_ids(const std::string& account, const std::s
 
 VectorPage Service::list_vectors(const std::string& account, const std::string& name, std::size_t count,
                                  const std::string& cursor) {
-  const IndexPtr index = loaded(account, name);
   if (!cursor.empty()) {
-    if (auto page = cursors_.next(index->number, cursor, count, clock_.unix_ms())) return *page;
+    if (auto page = cursors_.next(find(account, name)->number, cursor, count, clock_.unix_ms())) return *page;
     throw Error::worded(ErrorCode::vectorize_query_json, "the cursor is unknown or has expired; start a new list");
   }
   std::vector<std::string> ids;
+  std::int64_t number = 0;
   {
-    const std::shared_lock lock(index->state_lock);
-    const State& state = *index->state;
+    const Held held = hold(account, name);
+    const State& state = held.state();
+    number = held.index->number;
     ids.reserve(static_cast<std::size_t>(state.live()));
     for (Slot slot = 0; slot < state.slots().size(); ++slot) {
       if (state.slots().is_live(slot)) ids.push_back(state.id(slot));
     }
   }
-  return cursors_.first(index->number, std::move(ids), count, clock_.unix_ms());
+  return cursors_.first(number, std::move(ids), count, clock_.unix_ms());
 }
 
 std::vector<MetadataIndex> Service::metadata_indexes(const std::string& account, const std::string& name) {
@@ -214,6 +264,37 @@ std::vector<MetadataIndex> Service::metadata_indexes(const std::string& account,
   std::vector<MetadataIndex> out;
   for (const auto& [property, since] : index->properties) out.push_back(property);
   return out;
+}
+
+Figures Service::figures() {
+  Figures f;
+  for (const IndexPtr& index : all()) {
+    ++f.indexes;
+    if (index->charge.bytes() == 0) continue;
+    ++f.indexes_in_memory;
+    {
+      const std::shared_lock lock(index->state_lock);
+      if (index->state != nullptr) f.vectors_in_memory += index->state->live();
+    }
+    const std::lock_guard lock(index->pending_mutex);
+    f.pending_mutations += index->pending.size();
+  }
+  f.memory_bytes = memory_.used();
+  f.memory_limit_bytes = memory_.limit();
+  const auto of = [this](MutationKind kind) { return mutations_[static_cast<std::size_t>(kind)].load(); };
+  f.inserts = of(MutationKind::insert);
+  f.upserts = of(MutationKind::upsert);
+  f.deletes = of(MutationKind::remove);
+  f.metadata_indexes = of(MutationKind::add_property) + of(MutationKind::remove_property);
+  f.vectors_written = vectors_written_;
+  f.failed_mutations = failed_mutations_;
+  f.reads = reads_;
+  f.failed_reads = failed_reads_;
+  f.expired = maintenance_.expired();
+  f.evicted = maintenance_.evicted();
+  f.failed_queries = failed_queries_;
+  query_times_.read(f);
+  return f;
 }
 
 void Service::wait_until_quiet() {

@@ -61,8 +61,11 @@ void Service::submit(const IndexPtr& index, Mutation given, Answered answered,
   auto done = [this, index, mutation, coming, answered = std::move(answered)](const Error* error) {
     const std::string id = mutation->id;
     if (error == nullptr) {
+      ++mutations_[static_cast<std::size_t>(mutation->kind)];
+      vectors_written_ += static_cast<std::uint64_t>(coming);
       publish(index, std::move(*mutation));
     } else {
+      ++failed_mutations_;
       index->coming -= coming;
       const std::lock_guard lock(index->properties_mutex);
       index->properties = store_.properties(index->number);  // as the disk still has them
@@ -133,6 +136,7 @@ bool Service::apply_due(Index& index) {
       index.unsettled = true;
       applied = true;
     }
+    if (applied) index.charge.set(std::max(index.state->bytes(), index.state->bytes_each()));
   }
   if (applied) maintenance_.wake();
   return more;
@@ -206,15 +210,22 @@ void Service::write(const std::string& account, const std::string& name, WriteKi
     }
     mutation.vectors.emplace_back(0, std::move(vector));
   }
-  std::int64_t there = index->coming;
+  const std::int64_t more = index->coming + static_cast<std::int64_t>(mutation.vectors.size());
+  std::int64_t there = 0;
+  std::size_t bytes = 0;  // that they will take; none where the index is on the disk alone
   {
     const std::shared_lock lock(index->state_lock);
-    if (index->state != nullptr) there += index->state->live();
+    if (index->state != nullptr) {
+      there = index->state->live();
+      bytes = static_cast<std::size_t>(more) * index->state->bytes_each();
+    }
   }
-  if (there + static_cast<std::int64_t>(mutation.vectors.size()) > options_.limits.vectors) {
+  if (there + more > options_.limits.vectors) {
     throw Error::worded(ErrorCode::vectorize_index_full,
                         "too many vectors in the index; max is " + std::to_string(options_.limits.vectors));
   }
+  index->used_ns = clock_.steady_ns();
+  if (bytes > 0) need_room(*index, bytes);
   submit(index, std::move(mutation), std::move(answered));
 }
 

@@ -13,7 +13,7 @@ namespace glia::vectorize {
 namespace {
 
 constexpr int kMostCode = 127;
-constexpr std::size_t kLargePage = std::size_t{2} << 20;
+constexpr Slot kFewSlots = 4096;     // an index of no more is kept on small pages
 constexpr float kSmallest = 1e-30F;  // shorter vectors have no direction
 constexpr float kFurthest = 1e38F;   // sums beyond it are held there, so that no distance is infinite or no number
 
@@ -23,20 +23,21 @@ float held(float distance) { return std::isnan(distance) ? kFurthest : std::clam
 
 }  // namespace
 
-Block::Block(std::size_t bytes, bool large)
-    : bytes_(static_cast<std::size_t>(round_up(static_cast<std::int64_t>(bytes), large ? kLargePage : 4096))) {
-  void* const p = ::mmap(nullptr, bytes_ + (large ? kLargePage : 0), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+Block::Block(std::size_t bytes, std::size_t small)
+    : bytes_(static_cast<std::size_t>(round_up(static_cast<std::int64_t>(bytes), kLargePage))) {
+  void* const p =
+      ::mmap(nullptr, bytes_ + kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
   data_ = static_cast<std::byte*>(p);
-  if (!large) return;
   // Large pages need their own alignment: what lies before and after is given back.
   const auto address = reinterpret_cast<std::uintptr_t>(p);
   const std::size_t before = (kLargePage - address % kLargePage) % kLargePage;
   if (before > 0) ::munmap(p, before);
   if (before < kLargePage) ::munmap(data_ + before + bytes_, kLargePage - before);
   data_ += before;
-  ::madvise(data_, bytes_, MADV_HUGEPAGE);
+  const auto from = static_cast<std::size_t>(round_up(static_cast<std::int64_t>(small), kLargePage));
+  if (from > 0) ::madvise(data_, std::min(from, bytes_), MADV_NOHUGEPAGE);
+  if (from < bytes_) ::madvise(data_ + from, bytes_ - from, MADV_HUGEPAGE);
 }
 
 Block::~Block() { ::munmap(data_, bytes_); }
@@ -54,11 +55,15 @@ Slot Slots::add(std::span<const float> values, std::int64_t entry) {
   if (size_ == kMostSlots) throw Error(ErrorCode::vectorize_index_full);
   const Slot slot = size_;
   if (slot % kChunk == 0) {
-    const bool large = slot > 0;  // the first chunk of many small indexes must not take a large page each
-    code_blocks_.push_back(std::make_unique<Block>(kChunk * static_cast<std::size_t>(padded_), large));
-    float_blocks_.push_back(
-        std::make_unique<Block>(kChunk * static_cast<std::size_t>(config_.dimensions) * sizeof(float), large));
-    term_blocks_.push_back(std::make_unique<Block>(kChunk * sizeof(Term), false));
+    const auto block = [slot](std::size_t each) {
+      return std::make_unique<Block>(kChunk * each, slot == 0 ? kFewSlots * each : 0);
+    };
+    auto codes = block(static_cast<std::size_t>(padded_));
+    auto values = block(static_cast<std::size_t>(config_.dimensions) * sizeof(float));
+    auto terms = std::make_unique<Block>(kChunk * sizeof(Term), kChunk * sizeof(Term));
+    code_blocks_.push_back(std::move(codes));  // all three or none: whoever had no memory tries again
+    float_blocks_.push_back(std::move(values));
+    term_blocks_.push_back(std::move(terms));
   }
   const std::int64_t n = config_.dimensions;
   auto* const floats = const_cast<float*>(this->values(slot).data());
@@ -130,11 +135,9 @@ double Slots::score(float distance) const {
   return static_cast<double>(distance) + 0.0;
 }
 
-std::size_t Slots::bytes() const {
-  const auto per_slot = static_cast<std::size_t>(padded_) +
-                        static_cast<std::size_t>(config_.dimensions) * sizeof(float) + sizeof(Term) + sizeof(float) +
-                        sizeof(std::int64_t) + 1;
-  return code_blocks_.size() * kChunk * per_slot;
+std::size_t Slots::bytes_each() const {
+  return static_cast<std::size_t>(padded_) + static_cast<std::size_t>(config_.dimensions) * sizeof(float) +
+         sizeof(Term) + sizeof(float) + sizeof(std::int64_t) + 1;
 }
 
 }  // namespace glia::vectorize

@@ -22,10 +22,13 @@ namespace glia::vectorize {
 using Slot = std::uint32_t;
 inline constexpr Slot kNoSlot = 0xFFFFFFFF;
 
-/// Anonymous memory, zeroed, on large pages where the system has them.
+/// Anonymous memory, zeroed, that counts as it is written to. On large pages where the system has them, but for the
+/// first `small` bytes: what holds little must not take a large page.
 class Block {
  public:
-  Block(std::size_t bytes, bool large);
+  static constexpr std::size_t kLargePage = std::size_t{2} << 20;
+
+  Block(std::size_t bytes, std::size_t small);
   ~Block();
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
@@ -54,7 +57,9 @@ struct Prepared {
 
 class Slots {
  public:
-  static constexpr Slot kChunk = 4096;
+  /// Of as many slots codes are whole large pages for every padding, and so are values of 16 or a multiple: a rest of a
+  /// large page in every chunk would be memory for nothing.
+  static constexpr Slot kChunk = 32'768;
   static constexpr Slot kMostSlots = 1U << 27;
 
   Slots(const IndexConfig& config, const kernels::VectorKernels& kernels);
@@ -104,7 +109,8 @@ class Slots {
   /// What clients see of an exact distance.
   double score(float distance) const;
 
-  std::size_t bytes() const;
+  /// Of one slot in memory.
+  std::size_t bytes_each() const;
 
  private:
   IndexConfig config_;

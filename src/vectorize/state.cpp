@@ -9,25 +9,25 @@ State::State(const IndexConfig& config, const kernels::VectorKernels& kernels)
 
 Slot State::find(std::string_view id) const {
   const auto it = by_id_.find(id);
-  return it == by_id_.end() ? kNoSlot : it->second;
+  return it == by_id_.end() ? kNoSlot : *it;
 }
 
 void State::kill(Slot slot, std::vector<std::int64_t>& dead) {
   dead.push_back(slots_.entry(slot));
+  by_id_.erase(slot);
   slots_.kill(slot);
   columns_.clear(slot);
   ids_[slot] = {};
 }
 
 void State::put(std::int64_t entry, const Vector& vector, std::vector<std::int64_t>& dead) {
-  if (const Slot there = find(vector.id); there != kNoSlot && slots_.entry(there) == entry) return;  // tried before
+  const Slot before = find(vector.id);
+  if (before != kNoSlot && slots_.entry(before) == entry) return;  // tried before
   const Slot slot = slots_.add(vector.values, entry);
   columns_.add(slot, entry, vector.ns, vector.metadata);
   ids_.push_back(vector.id);
-  const auto [it, is_new] = by_id_.try_emplace(vector.id, slot);
-  if (is_new) return;
-  kill(it->second, dead);
-  it->second = slot;
+  if (before != kNoSlot) kill(before, dead);
+  by_id_.insert(slot);
 }
 
 void State::apply(const Mutation& mutation, std::vector<std::int64_t>& dead) {
@@ -46,10 +46,7 @@ void State::apply(const Mutation& mutation, std::vector<std::int64_t>& dead) {
       return;
     case MutationKind::remove:
       for (const auto& id : mutation.ids) {
-        const auto it = by_id_.find(id);
-        if (it == by_id_.end()) continue;
-        kill(it->second, dead);
-        by_id_.erase(it);
+        if (const Slot there = find(id); there != kNoSlot) kill(there, dead);
       }
       return;
     case MutationKind::add_property:
@@ -65,7 +62,8 @@ Slot State::copy(const State& from, Slot slot) {
   const Slot now = slots_.add(from.slots_.values(slot), from.slots_.entry(slot));
   columns_.copy(now, from.columns_, slot);
   ids_.push_back(from.ids_[slot]);
-  by_id_.insert_or_assign(from.ids_[slot], now);
+  if (const Slot before = find(ids_[now]); before != kNoSlot) by_id_.erase(before);
+  by_id_.insert(now);
   return now;
 }
 
@@ -85,7 +83,6 @@ bool State::catch_up(const State& from, std::span<const Slot> to) {
   std::vector<std::int64_t> dead;  // known to `from`'s owner already
   for (Slot slot = 0; slot < to.size(); ++slot) {
     if (to[slot] == kNoSlot || from.slots_.is_live(slot)) continue;
-    by_id_.erase(ids_[to[slot]]);
     kill(to[slot], dead);
   }
   for (auto slot = static_cast<Slot>(to.size()); slot < from.slots_.size(); ++slot) {
@@ -99,10 +96,10 @@ void State::adopt_graph(std::unique_ptr<Graph> graph, Slot graphed) {
   graphed_ = graphed;
 }
 
-std::size_t State::bytes() const {
-  std::size_t total = slots_.bytes() + (graph_ ? graph_->bytes() : 0);
-  total += ids_.size() * sizeof(std::string) + by_id_.size() * (sizeof(std::string) + 24);
-  return total;
+std::size_t State::bytes_each() const {
+  constexpr std::size_t kNode = 32;     // of a set: next, slot, hash
+  constexpr std::size_t kColumns = 16;  // ids of the namespace and of some properties
+  return slots_.bytes_each() + Graph::kBytesEach + sizeof(std::string) + kNode + sizeof(void*) + kColumns;
 }
 
 }  // namespace glia::vectorize

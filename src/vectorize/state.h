@@ -10,7 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "vectorize/graph.h"
@@ -60,7 +60,10 @@ class State {
   /// Follows what `from`, of which this is without_dead(), has become since. False: it cannot, and is of no more use.
   bool catch_up(const State& from, std::span<const Slot> to);
 
-  std::size_t bytes() const;
+  /// Of memory: what the slots take, and the graph's links for all of them.
+  std::size_t bytes() const { return slots_.size() * bytes_each(); }
+  /// Of one vector, with an id and a namespace of up to 15 bytes and no indexed metadata.
+  std::size_t bytes_each() const;
 
  private:
   Slot copy(const State& from, Slot slot);
@@ -70,16 +73,26 @@ class State {
                          const std::optional<std::vector<Slot>>& matching) const;
   void keep_exact(const Prepared& p, std::size_t k, std::vector<Near>& candidates) const;
 
-  struct Hash {
+  // An id is kept once, by its slot; the set finds it through there.
+  struct HashOfId {
     using is_transparent = void;
+    const std::vector<std::string>& ids;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+    std::size_t operator()(Slot slot) const { return (*this)(ids[slot]); }
+  };
+  struct SameId {
+    using is_transparent = void;
+    const std::vector<std::string>& ids;
+    bool operator()(Slot a, Slot b) const { return a == b; }
+    bool operator()(Slot slot, std::string_view text) const { return ids[slot] == text; }
+    bool operator()(std::string_view text, Slot slot) const { return ids[slot] == text; }
   };
 
   IndexConfig config_;
   Slots slots_;
   MetadataColumns columns_;
   std::vector<std::string> ids_;  ///< by slot; empty of killed ones
-  std::unordered_map<std::string, Slot, Hash, std::equal_to<>> by_id_;
+  std::unordered_set<Slot, HashOfId, SameId> by_id_{0, HashOfId{ids_}, SameId{ids_}};  ///< live ones
   std::unique_ptr<Graph> graph_;
   Slot graphed_ = 0;
 };

@@ -3,8 +3,10 @@
 // A mutation (insert, upsert, remove, a metadata index made or removed) is answered when it is on the disk, and is seen
 // by queries `delay_ms` later, in the order of the answers; with a delay of 0 before it is answered. What was answered
 // survives the end of the process at any moment. A metadata index covers the vectors that were written after it.
-// Names are the account's own: what one account does no other sees. An index is read into memory when it is first used.
-// Errors: glia::Error with the service's codes and words; glia::Error(internal) where the disk fails.
+// Names are the account's own: what one account does no other sees. An index is read into memory when it is used, and
+// leaves it when nobody has used it for the keep-alive or another one needs the room.
+// Errors: glia::Error with the service's codes and words; glia::Error(internal) where the disk fails;
+// glia::Error(out_of_capacity) where an index does not fit into the memory that there is for all.
 // Thread rule: every method from any thread. `Answered` comes from the writer's thread and must not block. Methods
 // other than write(), remove() and those of metadata indexes may wait for the disk.
 #pragma once
@@ -19,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "vectorize/figures.h"
 #include "vectorize/filter.h"
 #include "vectorize/limits.h"
 #include "vectorize/types.h"
@@ -32,7 +35,9 @@ struct Options {
   std::filesystem::path folder;  ///< made when it is missing; empty: in memory
   std::int64_t delay_ms = 0;
   Limits limits;
-  int threads = 0;  ///< that build graphs in the background; 0: every core
+  int threads = 0;                  ///< that build graphs in the background; 0: every core
+  std::size_t memory_bytes = 0;     ///< of all indexes in memory together; 0: no limit
+  std::int64_t keep_alive_ms = -1;  ///< an index that nobody used for so long leaves memory; -1: never
 };
 
 struct Query {
@@ -87,6 +92,10 @@ class Vectorize {
   /// A page of the ids as they were when the first page was asked for (no cursor).
   virtual VectorPage list_vectors(const std::string& account, const std::string& name, std::size_t count,
                                   const std::string& cursor) = 0;
+
+  /// Whether a call would find the index in memory; else it waits until it is read. False for one that is unknown.
+  virtual bool in_memory(const std::string& account, const std::string& name) = 0;
+  virtual Figures figures() = 0;
 
   /// Until every answered mutation is seen, and every vector that is to be in a graph is.
   virtual void wait_until_quiet() = 0;

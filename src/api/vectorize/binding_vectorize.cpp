@@ -11,16 +11,8 @@ namespace {
 
 using vectorize::WriteKind;
 
-struct Call {
-  std::shared_ptr<Context> context;
-  std::shared_ptr<Reply> reply;
-  std::shared_ptr<http::Request> request;
-  std::string account;
-  std::string index;
-  vectorize::Metric metric = vectorize::Metric::cosine;
-
-  vectorize::Vectorize& vectorize() const { return *context->services.vectorize; }
-  const vectorize::Limits& limits() const { return vectorize().limits(); }
+struct Call : VectorizeCall {
+  vectorize::Metric metric = vectorize::Metric::cosine;  ///< of the index where it is made by this call
 
   void note(const std::vector<std::string>& notes) const {
     std::string text;
@@ -136,7 +128,9 @@ void serve_vectorize_binding(const std::shared_ptr<Context>& context, const std:
   if (call->index.empty()) {
     throw Error(ErrorCode::incomplete_request, "which index is meant is not said: MF-Binding is missing");
   }
-  run_on_worker(context, reply, [call] { route(*call); });
+  const std::string& path = call->request->path;
+  const bool reads = path == "/info" || path == "/query" || path == "/getByIds";
+  run_on_index(*call, reads, [call] { route(*call); });
 }
 
 }  // namespace glia::api

@@ -10,20 +10,13 @@
 namespace glia::api {
 namespace {
 
-using vectorize::Vectorize;
 using vectorize::WriteKind;
 
-/// One call below /vectorize/v2/indexes, kept as long as it runs.
-struct Call {
-  std::shared_ptr<Context> context;
-  std::shared_ptr<Reply> reply;
-  std::shared_ptr<http::Request> request;
-  std::string account;
-  std::string index;
+/// Below /vectorize/v2/indexes.
+struct Call : VectorizeCall {
   std::string action;
   std::vector<std::string> notes;
 
-  Vectorize& vectorize() const { return *context->services.vectorize; }
   const std::string& body() const { return request->body; }
   void answer(const std::string& result, int status = 200) const { reply->json(status, enveloped(result, notes)); }
   /// For when the mutation is on the disk.
@@ -55,7 +48,7 @@ void write(Call& call, WriteKind kind) {
   vectorize::VectorRules rules;
   rules.kind = kind;
   rules.dimensions = entry.config.dimensions;
-  rules.limits = call.vectorize().limits();
+  rules.limits = call.limits();
   rules.most_vectors = rules.limits.batch_http;
   auto parsed = parse_upload(*call.request, rules);
   note_vectors(parsed, call.notes);
@@ -66,7 +59,7 @@ void write(Call& call, WriteKind kind) {
 
 void query(Call& call) {
   const auto entry = call.vectorize().get(call.account, call.index);
-  const auto query = parse_vector_query(call.body(), entry.config.dimensions, call.vectorize().limits(), call.notes);
+  const auto query = parse_vector_query(call.body(), entry.config.dimensions, call.limits(), call.notes);
   const auto result = call.vectorize().query(call.account, call.index, query);
   note_unindexed(result.unindexed, call.notes);
   call.answer(matches_json(result.matches));
@@ -75,7 +68,7 @@ void query(Call& call) {
 void list_vectors(Call& call) {
   std::size_t count = 100;
   const auto given = call.request->param("count");
-  const std::size_t most = call.vectorize().limits().list_count;
+  const std::size_t most = call.limits().list_count;
   if (given) {
     const auto read = std::from_chars(given->data(), given->data() + given->size(), count);
     if (read.ec != std::errc() || read.ptr != given->data() + given->size() || count < 1 || count > most) {
@@ -90,38 +83,46 @@ void list_vectors(Call& call) {
 struct Action {
   std::string_view name;
   std::string_view method;
+  bool reads;  ///< what is in the index
   void (*run)(Call&);
 };
 
 constexpr Action kActions[] = {
-    {"", "GET", [](Call& c) { c.answer(index_json(c.vectorize().get(c.account, c.index))); }},
-    {"info", "GET", [](Call& c) { c.answer(info_json(c.vectorize().info(c.account, c.index))); }},
-    {"insert", "POST", [](Call& c) { write(c, WriteKind::insert); }},
-    {"upsert", "POST", [](Call& c) { write(c, WriteKind::upsert); }},
-    {"query", "POST", query},
-    {"list", "GET", list_vectors},
-    {"get_by_ids", "POST",
+    {"", "GET", false, [](Call& c) { c.answer(index_json(c.vectorize().get(c.account, c.index))); }},
+    {"info", "GET", true, [](Call& c) { c.answer(info_json(c.vectorize().info(c.account, c.index))); }},
+    {"insert", "POST", false, [](Call& c) { write(c, WriteKind::insert); }},
+    {"upsert", "POST", false, [](Call& c) { write(c, WriteKind::upsert); }},
+    {"query", "POST", true, query},
+    {"list", "GET", true, list_vectors},
+    {"get_by_ids", "POST", true,
      [](Call& c) {
-       const auto ids = parse_ids(c.body(), c.vectorize().limits().get_ids);
+       const auto ids = parse_ids(c.body(), c.limits().get_ids);
        c.answer(vectors_json(c.vectorize().get_by_ids(c.account, c.index, ids)));
      }},
-    {"delete_by_ids", "POST",
+    {"delete_by_ids", "POST", false,
      [](Call& c) {
-       auto ids = parse_ids(c.body(), c.vectorize().limits().delete_ids);
+       auto ids = parse_ids(c.body(), c.limits().delete_ids);
        c.vectorize().remove(c.account, c.index, std::move(ids), c.mutation());
      }},
-    {"metadata_index/create", "POST",
+    {"metadata_index/create", "POST", false,
      [](Call& c) {
        c.vectorize().add_metadata_index(c.account, c.index, parse_metadata_index(c.body(), true), c.mutation());
      }},
-    {"metadata_index/delete", "POST",
+    {"metadata_index/delete", "POST", false,
      [](Call& c) {
        const auto index = parse_metadata_index(c.body(), false);
        c.vectorize().remove_metadata_index(c.account, c.index, index.property, c.mutation());
      }},
-    {"metadata_index/list", "GET",
+    {"metadata_index/list", "GET", false,
      [](Call& c) { c.answer(metadata_indexes_json(c.vectorize().metadata_indexes(c.account, c.index))); }},
 };
+
+const Action* action_named(std::string_view name) {
+  for (const Action& action : kActions) {
+    if (action.name == name) return &action;
+  }
+  return nullptr;
+}
 
 void route(Call& call) {
   const std::string& method = call.request->method;
@@ -134,10 +135,9 @@ void route(Call& call) {
     call.vectorize().drop(call.account, call.index);
     return call.answer("null");
   }
-  for (const Action& action : kActions) {
-    if (action.name != call.action) continue;
-    need_method(*call.request, call.reply, action.method);
-    return action.run(call);
+  if (const Action* const action = action_named(call.action)) {
+    need_method(*call.request, call.reply, action->method);
+    return action->run(call);
   }
   throw Error(ErrorCode::no_route, printable(call.request->path) + " is not served by Glia");
 }
@@ -161,14 +161,15 @@ bool serve_vectorize_rest(const std::shared_ptr<Context>& context, const std::sh
   need_vectorize(*context);
   const auto& session = reply->session();
   const bool of_session = session != nullptr && session->account == account;
-  auto call = std::make_shared<Call>(Call{context,
-                                          reply,
-                                          request,
-                                          of_session ? session->vector_account : std::string(account),
-                                          std::string(name.substr(0, slash)),
-                                          slash == std::string_view::npos ? "" : std::string(name.substr(slash + 1)),
-                                          {}});
-  run_on_worker(context, reply, [call] { route(*call); });
+  auto call = std::make_shared<Call>();
+  call->context = context;
+  call->reply = reply;
+  call->request = request;
+  call->account = of_session ? session->vector_account : std::string(account);
+  call->index = name.substr(0, slash);
+  if (slash != std::string_view::npos) call->action = name.substr(slash + 1);
+  const Action* const action = call->index.empty() ? nullptr : action_named(call->action);
+  run_on_index(*call, action != nullptr && action->reads, [call] { route(*call); });
   return true;
 }
 

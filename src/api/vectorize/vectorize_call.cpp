@@ -1,6 +1,7 @@
 #include "api/vectorize/vectorize_call.h"
 
 #include "api/reply.h"
+#include "api/run_request.h"
 
 namespace glia::api {
 
@@ -8,6 +9,11 @@ void need_vectorize(const Context& context) {
   if (context.services.vectorize != nullptr) return;
   const auto& why = context.services.no_vectorize;
   throw Error(ErrorCode::not_served, why.empty() ? "Vectorize" : "Vectorize: " + why);
+}
+
+void run_on_index(const VectorizeCall& call, bool reads, std::function<void()> job) {
+  const bool waits = reads && !call.vectorize().in_memory(call.account, call.index);
+  run_on(waits ? call.context->loads : call.context->work, call.reply, std::move(job));
 }
 
 void note_vectors(const vectorize::ParsedVectors& parsed, std::vector<std::string>& notes) {
