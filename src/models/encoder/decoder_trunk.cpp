@@ -58,8 +58,9 @@ class DecoderTrunk final : public Trunk {
   std::vector<std::int32_t> positions_;  ///< of the batch's rows in their texts
 };
 
-/// As Layer::text_scratch_floats, and the device's copies of operands, keys and values. The feed-forward's activations
-/// are those of some rows only, of fewer than a batch has.
+/// As Layer::text_scratch_floats, and the device's copies: of operands floats or two planes of integers, of keys and
+/// values at most floats. (Its scratch grows by doubling, but what is never touched is in no memory.) The
+/// feed-forward's activations are those of some rows only, of fewer than a batch has.
 std::size_t row_bytes(const decoder::Config& c) {
   const std::int64_t q = std::int64_t{c.heads} * c.head_dim;
   const std::int64_t kv = std::int64_t{c.kv_heads} * c.head_dim;
@@ -68,7 +69,7 @@ std::size_t row_bytes(const decoder::Config& c) {
   const std::int64_t arena = 3 * std::int64_t{c.hidden} + 2 * q + 2 * kv + feed_forward;
   const std::int64_t operand = std::max<std::int64_t>(c.hidden, q) + feed_forward;
   const std::int64_t keys = 2 * kv + 2 * std::int64_t{c.kv_heads} * 16;  // and head padding, scales
-  return static_cast<std::size_t>(arena + 4 * operand + 2 * keys) * sizeof(float);
+  return static_cast<std::size_t>(arena + 2 * operand + keys) * sizeof(float);
 }
 
 void drop_prefix(std::string_view& name, std::string_view prefix) {
