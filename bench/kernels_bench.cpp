@@ -48,11 +48,13 @@ class Bench {
   Bench(kernels::Device& device, std::string filter) : d_(device), filter_(std::move(filter)) {}
 
   /// Rotates through `copies` matrices where the weights should come from memory, not from a cache.
-  void matmul(const char* what, DType type, std::int64_t n, std::int64_t rows, std::int64_t cols, int copies) {
-    const std::string name = std::string(what) + " " + std::string(tensor::info(type).name);
+  void matmul(const char* what, DType type, std::int64_t n, std::int64_t rows, std::int64_t cols, int copies,
+              kernels::Rounding rounding = kernels::Rounding::none) {
+    const std::string rounded = rounding == kernels::Rounding::allowed ? " rounded" : "";
+    const std::string name = std::string(what) + " " + std::string(tensor::info(type).name) + rounded;
     if (name.find(filter_) == std::string::npos) return;
     std::vector<std::unique_ptr<kernels::Matrix>> w;
-    for (int i = 0; i < copies; i++) w.push_back(weights(type, rows, cols));
+    for (int i = 0; i < copies; i++) w.push_back(weights(type, rows, cols, 1, rounding));
     const auto x = filled(n * cols);
     const auto y = filled(n * rows);
     int next = 0;
@@ -89,6 +91,25 @@ class Bench {
     for (const std::int32_t p : rows.positions) positions_seen += p + 1;
     const double ops = 4.0 * positions_seen * kHeads * kDim;
     std::printf("%-20s n=%-4d context %-5d %9.1f us %7.1f GFLOP/s   best %9.1f us %7.1f GFLOP/s\n", what, n, context,
+                t.median * 1e6, ops / t.median / 1e9, t.best * 1e6, ops / t.best / 1e9);
+  }
+
+  /// Texts of one length, as a sentence encoder has them.
+  void text_attention(const char* what, std::int64_t texts, std::int32_t length) {
+    if (std::string(what).find(filter_) == std::string::npos) return;
+    constexpr std::int32_t kHeads = 12, kDim = 32;
+    const std::int64_t n = texts * length;
+    const auto qkv = filled(n * 3 * kHeads * kDim);
+    const auto out = filled(n * kHeads * kDim);
+    const std::vector<std::int32_t> lengths(static_cast<std::size_t>(texts), length);
+    const Tensor all = tensor_of(*qkv, n, 3 * kHeads * kDim);
+    const auto part = [&](std::int64_t i) { return all.slice_cols(i * kHeads * kDim, kHeads * kDim); };
+    const Timing t = measure([&] {
+      d_.text_attention(tensor_of(*out, n, kHeads * kDim), part(0), part(1), part(2), lengths,
+                        {.kv_heads = kHeads, .head_dim = kDim, .scale = 0.177F});
+    });
+    const double ops = 4.0 * static_cast<double>(n) * length * kHeads * kDim;
+    std::printf("%-20s %ld texts of %-5d %9.1f us %7.1f GFLOP/s   best %9.1f us %7.1f GFLOP/s\n", what, texts, length,
                 t.median * 1e6, ops / t.median / 1e9, t.best * 1e6, ops / t.best / 1e9);
   }
 
@@ -129,7 +150,8 @@ class Bench {
                 t.median * 1e9 / elements, t.best * 1e9 / elements);
   }
 
-  std::unique_ptr<kernels::Matrix> weights(DType type, std::int64_t rows, std::int64_t cols, int copies = 1) {
+  std::unique_ptr<kernels::Matrix> weights(DType type, std::int64_t rows, std::int64_t cols, int copies = 1,
+                                           kernels::Rounding rounding = kernels::Rounding::none) {
     const auto row_bytes = tensor::row_bytes(type, static_cast<std::uint64_t>(cols));
     std::vector<float> values(static_cast<std::size_t>(cols));
     for (float& v : values) v = normal_(random_);
@@ -142,7 +164,7 @@ class Bench {
     const tensor::View view = {type, {static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols)}, bytes};
     const std::vector<tensor::View> stack(static_cast<std::size_t>(copies), view);
     const double start = seconds_now();
-    auto matrix = d_.load_matrix(stack);
+    auto matrix = d_.load_matrix(stack, rounding);
     load_seconds_ += seconds_now() - start;
     load_weights_ += static_cast<double>(rows * cols * copies);
     return matrix;
@@ -206,6 +228,18 @@ int main(int argc, char** argv) {
     bench.matmul("prefill", type, 512, 2048, 2048, 1);
     bench.matmul("decode", type, 1, 2048, 2048, 20);
   }
+  for (const std::int64_t n : {1, 8, 256, 2048}) {
+    const auto allowed = kernels::Rounding::allowed;
+    bench.matmul("encoder qkv", DType::f32, n, 1152, 384, 1, allowed);
+    bench.matmul("encoder out", DType::f32, n, 384, 384, 1, allowed);
+    bench.matmul("encoder up", DType::f32, n, 1536, 384, 1, allowed);
+    bench.matmul("encoder down", DType::f32, n, 384, 1536, 1, allowed);
+  }
+  bench.text_attention("encoder attention", 32, 64);
+  bench.text_attention("encoder attention", 8, 256);
+  bench.rows("encoder layer_norm", 2048, 384,
+             [&](Tensor y, Tensor x) { device->layer_norm(y, x, x.data, x.data, 1e-12F); });
+  bench.rows("encoder gelu", 256, 1536, [&](Tensor y, Tensor) { device->activate(y, glia::kernels::Gate::gelu); });
   for (const std::int64_t n : {1, 8, 512}) bench.experts("experts", DType::q4_k, n, 2048, 768, 128, 8);
   bench.attention("attention prefill", 512, 512);
   bench.attention("attention prefill", 2048, 512);

@@ -11,10 +11,10 @@ import re
 import sys
 import time
 
-from cases import agent, chat, neighbour, plots, quota, serve, shape1b, vectors
+from cases import agent, chat, embed, neighbour, plots, quota, serve, shape1b, vectors
 from cases.figures import PAIRS, ROOT, THREADS, names, rows, wrong
 
-CASES = [chat, shape1b, serve, agent, neighbour, quota, vectors, plots]
+CASES = [chat, shape1b, embed, serve, agent, neighbour, quota, vectors, plots]
 
 
 def cpu_name():

@@ -60,7 +60,8 @@ class DiskLoader final : public ModelLoader {
     std::size_t vocabulary = 0;
     if (fs::is_directory(path)) {
       const formats::HfFolder folder = formats::HfFolder::open(path);
-      needs.model = models::encodes(folder) ? models::estimate_encoder_memory(folder)
+      needs.model = models::encodes(folder) ? models::estimate_encoder_memory(
+                                                  folder, kernels::rounded_weights(options_.math, options_.activations))
                                             : models::estimate_memory(folder, options_.math, options_.kv);
       std::error_code none;
       const auto bytes = fs::file_size(path / "tokenizer.json", none);

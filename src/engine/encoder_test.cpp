@@ -62,7 +62,7 @@ EncodeRequest request(std::initializer_list<std::size_t> lengths, std::uint64_t 
   for (const std::size_t n : lengths) {
     EncodeText text;
     for (std::size_t i = 0; i < n; ++i) {
-      text.tokens.push_back(static_cast<std::int32_t>(random() % fake::kVocab));
+      text.tokens.push_back(static_cast<std::int32_t>(random() % fake::kNoLogits));
       text.types.push_back(i * 2 < n ? 0 : 1);
     }
     r.texts.push_back(std::move(text));
@@ -220,6 +220,31 @@ TEST_F(EncoderTest, a_broken_step_fails_those_in_it_alone) {
   ASSERT_TRUE(broken->error());
   EXPECT_EQ(broken->error()->code(), ErrorCode::internal);
   EXPECT_FALSE(fine->error());
+}
+
+TEST_F(EncoderTest, values_that_are_no_numbers_fail_their_own_request_alone) {
+  start({.max_batch_rows = 16});
+  for (const EncodeOutput output : {EncodeOutput::embedding, EncodeOutput::states, EncodeOutput::probabilities}) {
+    control_->allow(0);
+    const auto blocker = run(request({16}, 1));  // so that the next three share a batch
+    EncodeRequest wrong = request({2, 3, 2, 16}, 2);
+    wrong.output = output;
+    wrong.texts[0].tokens[1] = wrong.texts[2].tokens[0] = fake::kNoLogits;
+    const EncodeRequest before = request({3}, 3), after = request({2, 16}, 4);
+    const auto first = run(before);
+    const auto broken = run(wrong);
+    const auto last = run(after);
+    control_->allow(-1);
+    ASSERT_TRUE(broken->error());
+    EXPECT_EQ(broken->error()->code(), ErrorCode::internal);
+    EXPECT_EQ(broken->error()->detail(), "the model gave values that are not finite numbers");
+    EXPECT_EQ(broken->ends(), 1);
+    EXPECT_EQ(first->result().values, expected(before));
+    EXPECT_EQ(last->result().values, expected(after));
+    EXPECT_FALSE(blocker->error());
+  }
+  EXPECT_EQ(engine_->status().at(0).figures.failed, 3U);
+  EXPECT_EQ(engine_->status().at(0).running + engine_->status().at(0).queued, 0);
 }
 
 TEST_F(EncoderTest, refuses_what_cannot_run) {

@@ -1,6 +1,6 @@
 // For tests: encoders whose values are a function of the text's tokens alone, so that whatever is put together wrongly
 // shows. Texts that share tokens have vectors that are near each other.
-//   Encoder      what the engine steps (models::EncoderModel)
+//   Encoder      what the engine steps (models::EncoderModel); a text with kNoLogits gives a NaN
 //   TextEncoder  what callers of the engine see, without an engine: answers at once on the caller's thread, or as the
 //                test says
 #pragma once
@@ -84,6 +84,7 @@ class Encoder final : public models::EncoderModel {
     for (const models::EncoderText& text : texts) {
       rows += static_cast<std::int32_t>(text.tokens.size());
       encode_text(text, kHidden, kLabels);
+      if (std::find(text.tokens.begin(), text.tokens.end(), kNoLogits) != text.tokens.end()) text.out.back() = NAN;
     }
     control_->most_rows = std::max(control_->most_rows.load(), rows);
     if (control_->on_forward) control_->on_forward(false);

@@ -24,6 +24,10 @@ models::EncoderOutput model_output(EncodeOutput output) {
   return output == EncodeOutput::states ? models::EncoderOutput::states : models::EncoderOutput::logits;
 }
 
+bool all_finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
+}
+
 /// Logits to probabilities, in place.
 void weigh(std::span<float> logits, bool exclusive) {
   if (!exclusive || logits.size() == 1) {
@@ -245,6 +249,11 @@ void ServedEncoder::run(std::span<const EncodeQueue::Item> items, std::vector<En
 void ServedEncoder::settle(std::span<const EncodeQueue::Item> items, std::vector<Ending>& endings) {
   const std::int64_t now = clock_.steady_ns();
   for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!jobs_[static_cast<std::size_t>(items[i].job)]) continue;  // failed by an earlier text of this batch
+    if (!all_finite(texts_[i].out)) {
+      fail(items[i].job, Error(ErrorCode::internal, "the model gave values that are not finite numbers"), endings);
+      continue;
+    }
     Job& job = at(items[i].job);
     if (job.first_ns < 0) job.first_ns = now;
     if (job.request.output == EncodeOutput::probabilities) weigh(texts_[i].out, loaded_.encoder->info().exclusive);

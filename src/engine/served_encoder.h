@@ -2,8 +2,9 @@
 //
 // tidy(): inbox → queue, cancelled ones out. step(): the queue's next texts, one forward for all of them; what each
 // gives lands in its request's result, and requests that are whole are told. What forward throws ends those in the
-// batch. Ownership: owns the loaded model; shared by the table of models, callers and, while it has work, the step
-// thread. Thread rule: TextEncoder and status() from any thread, Steppable as StepThread says.
+// batch; values that are no numbers end the request that they belong to. Ownership: owns the loaded model; shared by
+// the table of models, callers and, while it has work, the step thread. Thread rule: TextEncoder and status() from any
+// thread, Steppable as StepThread says.
 #pragma once
 
 #include <atomic>

@@ -81,7 +81,8 @@ class TextEncoder {
   /// Errors, thrown before anything runs: context_too_long with the numbers, invalid_input for no texts, an empty one,
   /// a foreign token id or type, types of another size, a classifier's output where there is none; out_of_capacity
   /// (with retry_after_s) when the queue is full, aborted when the engine is gone.
-  /// Errors that reach failed(): aborted when the engine goes away, internal when the model breaks.
+  /// Errors that reach failed(): aborted when the engine goes away, internal when the model breaks
+  /// or gives this request values that are not finite.
   virtual std::shared_ptr<Generation> encode(EncodeRequest request, std::shared_ptr<EncodeSink> sink) = 0;
 };
 

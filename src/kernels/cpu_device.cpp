@@ -31,6 +31,7 @@ CpuDevice::CpuDevice(const Isa& isa, const CpuOptions& options)
       math_(options.math),
       kv_type_(options.math == MathMode::exact ? KvType::f32 : options.kv),
       int8_(options.activations == Activations::int8),
+      rounded_(rounded_weights(options.math, options.activations)),
       pool_(options.threads) {
   row_scratch_.resize(static_cast<std::size_t>(pool_.size()));
   attention_scratch_.resize(static_cast<std::size_t>(pool_.size()));
@@ -48,8 +49,9 @@ void CpuDevice::download(std::span<float> host, const float* device) {
   if (!host.empty()) std::memcpy(host.data(), device, host.size_bytes());
 }
 
-std::unique_ptr<Matrix> CpuDevice::load_matrix(std::span<const tensor::View> parts) {
-  return CpuMatrix::pack(parts, pool_, store_);
+std::unique_ptr<Matrix> CpuDevice::load_matrix(std::span<const tensor::View> parts, Rounding rounding) {
+  const FloatWeights floats = rounding == Rounding::allowed ? rounded_ : FloatWeights::kept;
+  return CpuMatrix::pack(parts, floats, pool_, store_);
 }
 
 std::unique_ptr<KvCache> CpuDevice::create_kv_cache(const KvShape& shape) {

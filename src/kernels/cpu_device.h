@@ -25,7 +25,7 @@ class CpuDevice final : public Device {
   std::unique_ptr<Allocation> allocate(std::size_t bytes) override;
   void upload(float* device, std::span<const float> host) override;
   void download(std::span<float> host, const float* device) override;
-  std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts) override;
+  std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts, Rounding rounding) override;
   void use_store(PackedStore* store) override { store_ = store; }
   std::unique_ptr<KvCache> create_kv_cache(const KvShape& shape) override;
 
@@ -99,6 +99,9 @@ class CpuDevice final : public Device {
   /// x * factor * weight (x where weight is null) as row r of the panels.
   void pack_row(const Product& product, std::int64_t r, const float* x, float factor, const float* weight, int worker);
   void multiply(const Product& product, const Piece& piece) const;
+  /// Its groups [begin, end) of a part of words.
+  void multiply_words(const Product& product, const Piece& piece, const CpuMatrix::Part& part, std::int64_t begin,
+                      std::int64_t end) const;
   void route(const Experts& experts, Tensor logits);
   void multiply_experts(const Product& product, std::int64_t expert_rows);
   void run_experts(Tensor out, const Experts& experts, Tensor x, Norm norm, Tensor logits, bool accumulate);
@@ -124,10 +127,12 @@ class CpuDevice final : public Device {
   const KernelTable& kernels_;
   MathMode math_;
   KvType kv_type_;
-  bool int8_;  ///< activations
+  bool int8_;             ///< activations
+  FloatWeights rounded_;  ///< of those that may be
   ThreadPool pool_;
   PackedStore* store_ = nullptr;
   PageBuffer x_quants_, x_scales_, x_floats_;  ///< activation panels
+  PageBuffer x_words_, x_word_scales_;         ///< for words
   std::vector<PageBuffer> row_scratch_;        ///< one row of floats per worker
   std::vector<PageBuffer> attention_scratch_;  ///< per worker
   std::vector<AttentionTile> tiles_, parts_;

@@ -17,16 +17,19 @@ constexpr std::int64_t kPieceBytes = 512 << 10;
 
 const float* row(const Tensor& t, std::int64_t r) { return t.data + r * t.stride; }
 
+std::int64_t word_segments(std::int64_t cols) { return (cols + kWordCols - 1) / kWordCols; }
+
 }  // namespace
 
 CpuDevice::Product CpuDevice::product_of(Tensor out, const CpuMatrix& w, bool accumulate, const float* bias) const {
   const bool fast = math_ == MathMode::fast;
-  return {out, w, accumulate, bias, fast && w.has_quantised(), !fast || w.has_float()};
+  return {out, w, accumulate, bias, fast && w.has_quantised(), !fast || w.has_float(), w.has_words()};
 }
 
 CpuDevice::PieceShape CpuDevice::shape_of(const Product& product) const {
   const std::int64_t cols = product.w.cols();
-  const std::int64_t panel_bytes = cols * kPanelRows * (product.floats ? 4 : quant_bytes()) + cols / kBlockCols * 128;
+  const std::int64_t element = product.floats ? 4 : product.words ? 2 : quant_bytes();
+  const std::int64_t panel_bytes = cols * kPanelRows * element + cols / kBlockCols * 128;
   const std::int64_t block_rows = std::max<std::int64_t>(1, kPanelBytes / panel_bytes) * kPanelRows;
   const std::int64_t blocks = (product.out.rows + block_rows - 1) / block_rows;
   const auto group_bytes = static_cast<std::int64_t>(product.w.bytes()) / product.w.groups();
@@ -68,6 +71,11 @@ void CpuDevice::reserve_panels(const Product& product, std::int64_t rows) {
     x_quants_.reserve(elements * static_cast<std::size_t>(quant_bytes()));
     x_scales_.reserve(elements / (kBlockCols * kPanelRows) * sizeof(BlockScales));
   }
+  if (product.words) {
+    const auto segments = elements / static_cast<std::size_t>(cols) * static_cast<std::size_t>(word_segments(cols));
+    x_words_.reserve(segments * kWordCols * sizeof(std::int16_t));
+    x_word_scales_.reserve(segments * sizeof(float));
+  }
   if (product.floats) {
     x_floats_.reserve(elements * sizeof(float));
     for (PageBuffer& scratch : row_scratch_) scratch.reserve(static_cast<std::size_t>(cols) * sizeof(float));
@@ -84,6 +92,12 @@ void CpuDevice::pack_row(const Product& product, std::int64_t r, const float* x,
     quantize(x_quants_.as<std::int8_t>() + panel * cols * kPanelRows * quant_bytes(),
              x_scales_.as<BlockScales>() + panel * (cols / kBlockCols), static_cast<int>(lane), x, cols, factor,
              weight);
+  }
+  if (product.words) {
+    const std::int64_t segment = panel * word_segments(cols);
+    kernels_.quantize_row_words(x_words_.as<std::int16_t>() + segment * kPanelRows * kWordCols,
+                                x_word_scales_.as<float>() + segment * kPanelRows, static_cast<int>(lane), x, cols,
+                                factor, weight);
   }
   if (product.floats) {
     auto* scaled = row_scratch_[static_cast<std::size_t>(worker)].as<float>();
@@ -111,6 +125,10 @@ void CpuDevice::multiply(const Product& product, const Piece& piece) const {
     const CpuMatrix::Part& part = *at;
     const std::int64_t begin = std::max<std::int64_t>(0, piece.first_group - part.first_group);
     const std::int64_t end = std::min(part.groups, piece.last_group - part.first_group);
+    if (part.words) {
+      multiply_words(product, piece, part, begin, end);
+      continue;
+    }
     const auto type = static_cast<std::size_t>(part.type);
     const MatmulKernel* const integers = int8_ ? kernels_.matmul_int8 : kernels_.matmul_fast;
     const MatmulKernel fast = math_ == MathMode::fast ? integers[type] : nullptr;
@@ -131,6 +149,25 @@ void CpuDevice::multiply(const Product& product, const Piece& piece) const {
       kernel(task);
     }
   }
+}
+
+void CpuDevice::multiply_words(const Product& product, const Piece& piece, const CpuMatrix::Part& part,
+                               std::int64_t begin, std::int64_t end) const {
+  const std::int64_t output = part.first_row + begin * kGroupRows;
+  kernels_.matmul_words(
+      {.groups = end - begin,
+       .group_bytes = static_cast<std::int64_t>(part.group_bytes),
+       .weights = part.group(begin),
+       .cols = product.w.cols(),
+       .x = x_words_.as<std::int16_t>(),
+       .x_scales = x_word_scales_.as<float>(),
+       .first_row = piece.first_row,
+       .rows = piece.rows,
+       .out = product.out.data + (output - piece.first_output),
+       .out_stride = product.out.stride,
+       .lanes = static_cast<int>(std::min<std::int64_t>(kGroupRows, part.rows - (end - 1) * kGroupRows)),
+       .accumulate = product.accumulate,
+       .bias = product.bias != nullptr ? product.bias + output : nullptr});
 }
 
 }  // namespace glia::kernels

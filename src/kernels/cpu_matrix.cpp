@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/packed_format.h"
+#include "kernels/rounded_weights.h"
 #include "tensor/blocks.h"
 
 namespace glia::kernels {
@@ -317,6 +318,13 @@ bool with_packer(DType type, Body body) {
   return false;
 }
 
+template <class Body>
+bool with_packer(const Part& part, Body body) {
+  if (!part.words) return with_packer(part.type, body);
+  body(WordPacker{});
+  return true;
+}
+
 [[noreturn]] void refuse(const std::string& why) { throw Error(ErrorCode::model_unavailable, why); }
 
 /// Rows of a view, its size checked again: a packer that trusts a wrong view would read beyond the file.
@@ -337,19 +345,19 @@ std::uint64_t checked_rows(const tensor::View& view, std::uint64_t cols) {
 
 }  // namespace
 
-void CpuMatrix::lay_out(std::span<const tensor::View> views) {
+void CpuMatrix::lay_out(std::span<const tensor::View> views, FloatWeights floats) {
   if (views.empty()) refuse("a weight matrix has no parts");
   cols_ = static_cast<std::int64_t>(views[0].cols());
   for (const tensor::View& view : views) {
     Part part;
-    part.type = view.dtype;
+    choose_form(part, view, floats);
     part.rows = static_cast<std::int64_t>(checked_rows(view, views[0].cols()));
     part.first_row = rows_;
     part.first_group = groups_;
     part.groups = (part.rows + kGroupRows - 1) / kGroupRows;
-    if (!with_packer(part.type, [&](auto packer) {
+    if (!with_packer(part, [&](auto packer) {
           packer.lay_out(part, cols_);
-          (packer.kIntegers ? has_quantised_ : has_float_) = true;
+          (part.words ? has_words_ : packer.kIntegers ? has_quantised_ : has_float_) = true;
         })) {
       refuse("weights of type " + std::string(tensor::info(part.type).name) + " cannot be multiplied");
     }
@@ -370,7 +378,7 @@ std::uint64_t CpuMatrix::store_key() const {
   };
   mix(static_cast<std::uint64_t>(cols_));
   for (const Part& part : parts_) {
-    mix(static_cast<std::uint64_t>(part.type));
+    mix(static_cast<std::uint64_t>(part.type) + (part.words ? std::uint64_t{tensor::kDTypes} : 0));
     mix(static_cast<std::uint64_t>(part.rows));
   }
   return key;
@@ -382,14 +390,18 @@ void CpuMatrix::pack_rows(std::span<const tensor::View> views, ThreadPool& pool)
   for (std::size_t i = 0; i < views.size(); i++) {
     const Part& part = parts_[i];
     std::uint8_t* const groups = std::exchange(next, next + part.bytes());
-    const auto row_bytes = static_cast<std::size_t>(tensor::row_bytes(part.type, views[0].cols()));
-    with_packer(part.type, [&](auto packer) {
+    const DType read = part.words ? DType::f32 : part.type;
+    const auto row_bytes = static_cast<std::size_t>(tensor::row_bytes(read, views[0].cols()));
+    with_packer(part, [&](auto packer) {
       pool.for_each(static_cast<std::uint32_t>(part.groups), [&](std::uint32_t g, int) {
         const std::int64_t first = std::int64_t{g} * kGroupRows;
         const std::int64_t rows = std::min<std::int64_t>(kGroupRows, part.rows - first);
         std::vector<std::byte> scratch;
-        const auto bytes =
-            tensor::read_rows(views[i], static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(rows), scratch);
+        RoundedRows converter(part, views[i].dtype);
+        const auto bytes = converter.converted(
+            tensor::read_rows(views[i], static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(rows), scratch),
+            good);
+        if (!good) return;
         for (int r = 0; r < rows; r++) {
           const std::byte* row = bytes.data() + static_cast<std::size_t>(r) * row_bytes;
           if (!packer.pack_row(row, cols_, groups + g * part.group_bytes, part.scale_offset, r)) good = false;
@@ -400,9 +412,10 @@ void CpuMatrix::pack_rows(std::span<const tensor::View> views, ThreadPool& pool)
   if (!good) refuse("a weight is not a number");
 }
 
-std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, ThreadPool& pool, PackedStore* store) {
+std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, FloatWeights floats, ThreadPool& pool,
+                                           PackedStore* store) {
   auto matrix = std::make_unique<CpuMatrix>();
-  matrix->lay_out(views);
+  matrix->lay_out(views, floats);
   const std::uint64_t key = store != nullptr ? matrix->store_key() : 0;
   if (store != nullptr) matrix->found_ = store->find(key, matrix->bytes_, pool);
   if (!matrix->found_) {
@@ -415,11 +428,12 @@ std::unique_ptr<CpuMatrix> CpuMatrix::pack(std::span<const tensor::View> views, 
   return matrix;
 }
 
-std::size_t packed_bytes(const tensor::View& view) {
+std::size_t packed_bytes(const tensor::View& view, FloatWeights floats) {
   if (view.shape.size() < 2) return static_cast<std::size_t>(view.bytes());
   const std::uint64_t rows = view.shape[view.shape.size() - 2];
   CpuMatrix::Part part;
-  const bool packs = with_packer(view.dtype, [&](auto p) { p.lay_out(part, static_cast<std::int64_t>(view.cols())); });
+  choose_form(part, view, floats);
+  const bool packs = with_packer(part, [&](auto p) { p.lay_out(part, static_cast<std::int64_t>(view.cols())); });
   if (!packs || rows == 0) return static_cast<std::size_t>(view.bytes());
   return static_cast<std::size_t>(view.rows() / rows * ((rows + kGroupRows - 1) / kGroupRows)) * part.group_bytes;
 }
@@ -429,7 +443,7 @@ void CpuMatrix::read_row(std::int64_t row, float* out) const {
   for (const Part& part : parts_) {
     const std::int64_t r = row - part.first_row;
     if (r >= part.rows) continue;
-    with_packer(part.type, [&](auto packer) {
+    with_packer(part, [&](auto packer) {
       packer.read_row(part, cols_, part.group(r / kGroupRows), static_cast<int>(r % kGroupRows), out);
     });
     return;

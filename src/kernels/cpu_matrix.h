@@ -20,7 +20,8 @@ class CpuMatrix final : public Matrix {
  public:
   /// One file tensor.
   struct Part {
-    tensor::DType type = tensor::DType::f32;
+    tensor::DType type = tensor::DType::f32;  ///< of the packed form
+    bool words = false;                       ///< packed as integers of 12 bits instead (packed_format.h)
     std::int64_t first_row = 0;
     std::int64_t rows = 0;
     std::int64_t first_group = 0;
@@ -34,8 +35,8 @@ class CpuMatrix final : public Matrix {
     const std::uint8_t* group(std::int64_t g) const { return data + static_cast<std::size_t>(g) * group_bytes; }
   };
 
-  /// `store`: asked first, and told what it did not have; or null.
-  static std::unique_ptr<CpuMatrix> pack(std::span<const tensor::View> parts, ThreadPool& pool,
+  /// `floats`: what becomes of float weights. `store`: asked first, and told what it did not have; or null.
+  static std::unique_ptr<CpuMatrix> pack(std::span<const tensor::View> parts, FloatWeights floats, ThreadPool& pool,
                                          PackedStore* store = nullptr);
 
   std::int64_t rows() const override { return rows_; }
@@ -46,12 +47,13 @@ class CpuMatrix final : public Matrix {
   const std::vector<Part>& parts() const { return parts_; }
   bool has_quantised() const { return has_quantised_; }
   bool has_float() const { return has_float_; }
+  bool has_words() const { return has_words_; }
 
-  /// out[j] = w[row, j], exactly dequantised.
+  /// out[j] = w[row, j] as it was packed.
   void read_row(std::int64_t row, float* out) const;
 
  private:
-  void lay_out(std::span<const tensor::View> views);
+  void lay_out(std::span<const tensor::View> views, FloatWeights floats);
   std::uint64_t store_key() const;
   void pack_rows(std::span<const tensor::View> views, ThreadPool& pool);
 
@@ -60,6 +62,7 @@ class CpuMatrix final : public Matrix {
   std::int64_t groups_ = 0;
   bool has_quantised_ = false;
   bool has_float_ = false;
+  bool has_words_ = false;
   std::size_t bytes_ = 0;  ///< of all parts, in whole pages
   std::vector<Part> parts_;
   PageBuffer packed_;  ///< one for all parts: a stack of a hundred small experts still lies in huge pages

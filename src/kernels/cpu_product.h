@@ -13,6 +13,7 @@ struct CpuDevice::Product {
   const float* bias;  ///< [w.rows()] or null
   bool quantised;     ///< some part reads activations as integers
   bool floats;        ///< some part reads float activations
+  bool words;         ///< some part reads activations for words
 };
 
 /// Groups of weights times rows of activations: what one thread computes at a time.

@@ -5,7 +5,7 @@
 // Numbers: activations are float32. MathMode::exact multiplies float32 activations with exactly dequantised weights;
 // MathMode::fast rounds activations to 16-bit integers with one scale per 256 columns (Activations::int8: to 8 bits
 // with one per 32 columns) and sums their products with quantised weights exactly; float weights, FP8 among them, it
-// multiplies as exact mode does.
+// multiplies as exact mode does, unless it may round them (Rounding).
 // Batch invariance: the bits of an output row depend only on that row's inputs, never on how many rows are in the call,
 // how they are split over threads, or what the other rows hold.
 // Errors: sizes that do not fit are programmer errors (assert); load_matrix throws glia::Error for unusable weights.
@@ -31,6 +31,18 @@ enum class MathMode { exact, fast };
 /// What fast mode rounds the activations of a product with quantised weights to. int8, as llama.cpp rounds, multiplies
 /// up to twice as fast; small models then take another token now and then (docs/settings.md has figures).
 enum class Activations { int16, int8 };
+
+/// Whether fast mode may round float32, float16 and bfloat16 weights, whose products then are those of integers too:
+/// about twice as fast. Exact mode never does.
+enum class Rounding { none, allowed };
+/// What becomes of weights that may be rounded. int12: integers in [-2047, 2047] with a float32 scale per 128 columns,
+/// times activations in [-8191, 8191] scaled likewise. int8: as Q8_0, times activations of 8 bits. Rows that are not
+/// whole blocks of 32 columns are kept.
+enum class FloatWeights { kept, int12, int8 };
+constexpr FloatWeights rounded_weights(MathMode math, Activations activations) {
+  if (math == MathMode::exact) return FloatWeights::kept;
+  return activations == Activations::int8 ? FloatWeights::int8 : FloatWeights::int12;
+}
 
 /// Owned device memory. Freed with the object.
 class Allocation {
@@ -187,7 +199,8 @@ class Device {
   virtual void download(std::span<float> host, const float* device) = 0;
 
   /// Packs `parts` ([rows_i, cols] each, same cols) stacked by rows. The views may be dropped afterwards.
-  virtual std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts) = 0;
+  virtual std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts,
+                                              Rounding rounding = Rounding::none) = 0;
   /// load_matrix asks `store` first from now on; null: none. It must live until another is set.
   virtual void use_store(PackedStore* /*store*/) {}
   virtual std::unique_ptr<KvCache> create_kv_cache(const KvShape& shape) = 0;
@@ -248,8 +261,8 @@ class Device {
 };
 
 /// What a CPU device's load_matrix will take for a tensor of a file, [rows, cols] or a stack [n, rows, cols] whose
-/// matrices are packed one by one; a vector's own bytes.
-std::size_t packed_bytes(const tensor::View& view);
+/// matrices are packed one by one; a vector's own bytes. `floats`: what becomes of float weights.
+std::size_t packed_bytes(const tensor::View& view, FloatWeights floats = FloatWeights::kept);
 
 /// Bytes of keys and values in one page of one layer, as a CPU device keeps them.
 std::size_t kv_page_bytes(MathMode math, KvType type, std::int32_t kv_heads, std::int32_t head_dim,

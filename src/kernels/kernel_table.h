@@ -32,6 +32,23 @@ struct MatmulTask {
 };
 using MatmulKernel = void (*)(const MatmulTask&);
 
+/// The same for words.
+struct WordsTask {
+  std::int64_t groups = 1;
+  std::int64_t group_bytes = 0;           ///< from a group to the next
+  const std::uint8_t* weights = nullptr;  ///< of the first group
+  std::int64_t cols = 0;
+  const std::int16_t* x = nullptr;  ///< panels [segments][8][128], from row 0
+  const float* x_scales = nullptr;  ///< panels [segments][8], from row 0
+  std::int64_t first_row = 0;
+  std::int64_t rows = 0;
+  float* out = nullptr;  ///< row 0, at the first group's first output
+  std::int64_t out_stride = 0;
+  int lanes = kGroupRows;  ///< outputs of the last group that exist
+  bool accumulate = false;
+  const float* bias = nullptr;  ///< at the first group's first output, or null
+};
+
 /// Where keys and values of one layer and kv head lie, KvType says as what. Floats: keys of a page [head_dim][slots],
 /// values [page_tokens][value_cols]. Integers, in pairs for dot products: keys [head_dim / 2][slots][2], values
 /// [page_tokens / 2][value_cols][2], both rounded up, and float32 scales of keys [slots], of values [slots].
@@ -100,6 +117,7 @@ struct KernelTable {
   const MatmulKernel* matmul_fast;   ///< by tensor::DType; null for float types, which have the exact kernel only
   const MatmulKernel* matmul_int8;   ///< likewise, on activations from quantize_row_int8
   const MatmulKernel* matmul_exact;  ///< by tensor::DType
+  void (*matmul_words)(const WordsTask&);
 
   /// Factor that RMS-normalises x: 1 / sqrt(mean(x^2) + eps).
   float (*rms_factor)(const float* x, std::int64_t cols, float eps);
@@ -109,6 +127,9 @@ struct KernelTable {
   using QuantizeRow = void (*)(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols,
                                float factor, const float* weight);
   QuantizeRow quantize_row, quantize_row_int8;
+  /// The same for words.
+  void (*quantize_row_words)(std::int16_t* quants, float* scales, int lane, const float* x, std::int64_t cols,
+                             float factor, const float* weight);
   /// out[j] = (x[j] - mean) / sqrt(variance + eps) * weight[j] + bias[j]; bias may be null, out may be x.
   void (*layer_norm)(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps);
   const GateKernel* gates;  ///< by Gate

@@ -15,12 +15,14 @@
 //                  sc[16], and uint8 mn[16] where it has a minimum
 // A weight is d (q - kZero), d q + m, d (q - zero), or d (codes[q] - kZero) where a quant is a code. FP8 lies as
 // [cols][16] bytes with group scales, float types as [cols][16]. Rows beyond the matrix are zero.
+// Words, what float weights are rounded to: int16 [cols / 2][16][2], then float32 d[16] per 128 columns (the last of a
+// row may be fewer, in whole blocks); a weight is d q, |q| <= 2047.
 //
 // Activations lie in panels of 8 rows. Fast: integers q in [-32512, 32512], one scale per 256 columns, with BlockScales
 // per 32 columns; int8 [cols / 4][8][8], where the 8 bytes of 4 columns of a row are what the instruction set
 // multiplies (simd/README.md). 32512 = 127 * 256: a set that has only byte products splits q in two bytes that are
-// never -128. Fast with Activations::int8: q in [-127, 127], a scale per 32 columns; int8 [cols / 4][8][4]. Exact:
-// float [cols][8].
+// never -128. Fast with Activations::int8: q in [-127, 127], a scale per 32 columns; int8 [cols / 4][8][4]. For words:
+// q in [-8191, 8191], int16 [segments of 128 columns][8][128], and scales, float [segments][8]. Exact: float [cols][8].
 #pragma once
 
 #include <cstdint>
@@ -36,6 +38,10 @@ inline constexpr int kSuperCols = 256;
 inline constexpr int kQuantBytes = 2;  ///< of an activation of 16 bits
 inline constexpr int kMostQuant = 32512;
 inline constexpr int kMostQuant8 = 127;  ///< of an activation of 8 bits
+inline constexpr int kWordCols = 128;    ///< that share a scale, of word weights and of their activations
+inline constexpr int kMostWordWeight = 2047;
+inline constexpr int kMostWord = 8191;  ///< of an activation for them
+static_assert(std::int64_t{kWordCols} * kMostWordWeight * kMostWord < std::int64_t{1} << 31);  // a sum fits int32
 
 /// Of one activation panel and 32 columns: x = scale * q.
 struct BlockScales {

@@ -105,9 +105,15 @@ TEST(PackedStore, the_key_tells_shapes_types_and_stacks_apart) {
                                                         {a.view(), half.view()},
                                                         {other.view()}};
   for (const auto& views : loads) (void)device->load_matrix(views);
+  const Weights floats(DType::f32, 32, 256, 1);
+  (void)device->load_matrix(std::array{floats.view()});
+  (void)device->load_matrix(std::array{floats.view()}, Rounding::allowed);
+  const auto by_bytes = test::cpu({"", test::Way::int8}, 1);
+  by_bytes->use_store(&store);
+  (void)by_bytes->load_matrix(std::array{floats.view()}, Rounding::allowed);
   std::set<std::uint64_t> keys;
   for (const auto& kept : store.kept) keys.insert(kept.key);
-  EXPECT_EQ(keys.size(), loads.size());
+  EXPECT_EQ(keys.size(), loads.size() + 2) << "Q8_0 of its own and rounded to it are packed alike";
 }
 
 TEST(PackedStore, weights_that_cannot_be_used_are_not_kept) {

@@ -123,7 +123,7 @@ class ReferenceDevice final : public Device {
     if (!host.empty()) std::memcpy(host.data(), device, host.size_bytes());
   }
 
-  std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts) override {
+  std::unique_ptr<Matrix> load_matrix(std::span<const tensor::View> parts, Rounding) override {
     std::uint64_t rows = 0;
     for (const tensor::View& part : parts) {
       if (part.cols() != parts[0].cols()) throw Error(ErrorCode::model_unavailable, "stacked weights differ in width");

@@ -15,6 +15,7 @@ set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS "${isa_opt
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # The register tile of the fast product: both passes pull its sums apart, and spill one product in two.
   set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/kernels/isa/matmul_fast.cpp
+                      ${CMAKE_SOURCE_DIR}/src/kernels/isa/matmul_words.cpp
                       ${CMAKE_SOURCE_DIR}/src/kernels/isa/matmul_int8.cpp
                APPEND PROPERTY COMPILE_OPTIONS -fno-tree-reassoc -fno-tree-ter)
 endif()

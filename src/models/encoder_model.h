@@ -59,11 +59,13 @@ class EncoderModel {
 
 /// Whether the folder is an encoder's: of a family that only encodes, or of sentence-transformers (modules.json).
 bool encodes(const formats::HfFolder& folder);
-/// Binds a Hugging Face folder, which may be dropped afterwards.
+/// Binds a Hugging Face folder, which may be dropped afterwards. BERT's float weights may be rounded
+/// (kernels::Rounding).
 /// Errors: glia::Error(model_unavailable) naming the missing, misshapen or unsupported tensor, field or module.
 std::unique_ptr<EncoderModel> load_encoder(const formats::HfFolder& folder, kernels::Device& device);
-/// From the headers alone. Errors: as load_encoder.
-MemoryEstimate estimate_encoder_memory(const formats::HfFolder& folder);
+/// From the headers alone; `floats`: what the device makes of float weights. Errors: as load_encoder.
+MemoryEstimate estimate_encoder_memory(const formats::HfFolder& folder,
+                                       kernels::FloatWeights floats = kernels::FloatWeights::kept);
 
 /// The same of GGUF files: an encoder's says how its states are pooled.
 bool encodes(const formats::GgufFile& file);

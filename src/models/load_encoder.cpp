@@ -114,9 +114,9 @@ std::unique_ptr<EncoderModel> load_encoder(const formats::HfFolder& folder, kern
   return encoder::load(description, encoder::read_modules(folder, description.hidden), folder, device);
 }
 
-MemoryEstimate estimate_encoder_memory(const formats::HfFolder& folder) {
+MemoryEstimate estimate_encoder_memory(const formats::HfFolder& folder, kernels::FloatWeights floats) {
   const encoder::Description description = describe(folder);
-  return encoder::estimate(description, encoder::read_modules(folder, description.hidden), folder);
+  return encoder::estimate(description, encoder::read_modules(folder, description.hidden), folder, floats);
 }
 
 bool encodes(const formats::GgufFile& file) {

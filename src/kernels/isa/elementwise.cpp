@@ -91,6 +91,28 @@ void quantize_row_int8(std::int8_t* quants, BlockScales* scales, int lane, const
   }
 }
 
+void quantize_row_words(std::int16_t* quants, float* scales, int lane, const float* x, std::int64_t cols, float factor,
+                        const float* weight) {
+  constexpr int kVectors = kWordCols / 16;
+  const F f = set1(factor);
+  std::int16_t* to = quants + lane * kWordCols;
+  for (std::int64_t first = 0; first < cols; first += kWordCols, scales += kPanelRows, to += kPanelRows * kWordCols) {
+    const int vectors = static_cast<int>(cols - first < kWordCols ? cols - first : kWordCols) / 16;
+    F v[kVectors];
+    F most = zero();
+    F doubt = zero();  // becomes NaN by what is not finite, which integers would hide
+    for (int i = 0; i < vectors; i++) {
+      v[i] = scaled(load(x + first + 16 * i), f, weight, first + 16 * i, 16);
+      most = max(most, abs(v[i]));
+      doubt = fma(v[i], zero(), doubt);
+    }
+    const float range = largest(most);
+    scales[lane] = range / kMostWord + sum(doubt);
+    const F inverse = set1(range > 0 ? kMostWord / range : 0.0F);
+    for (int i = 0; i < vectors; i++) store_low_words(to + 16 * i, round(mul(v[i], inverse)));
+  }
+}
+
 void layer_norm(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps) {
   F sums = zero();
   for (std::int64_t j = 0; j < cols; j += 16) sums = add(sums, load_some(x + j, cols - j));

@@ -13,6 +13,9 @@ void quantize_row(std::int8_t* quants, BlockScales* scales, int lane, const floa
                   const float* weight);
 void quantize_row_int8(std::int8_t* quants, BlockScales* scales, int lane, const float* x, std::int64_t cols,
                        float factor, const float* weight);
+void quantize_row_words(std::int16_t* quants, float* scales, int lane, const float* x, std::int64_t cols, float factor,
+                        const float* weight);
+void matmul_words(const WordsTask& task);
 void layer_norm(float* out, const float* x, std::int64_t cols, const float* weight, const float* bias, float eps);
 void scale(float* x, std::int64_t n, float factor);
 void softcap(float* x, std::int64_t n, float cap);

@@ -102,6 +102,7 @@ encoder::Description describe(const formats::HfFolder& folder, std::string_view 
   const std::string prefix = folder.find(with + std::string(names.words) + ".weight") ? with : "";
   encoder::Description d;
   d.architecture = architecture;
+  d.rounding = kernels::Rounding::allowed;
   d.vocab = c.vocab;
   d.context = c.positions - (c.padding + 1);
   d.types = std::max(c.types, 1);

@@ -49,7 +49,7 @@ tensor::View WeightBinder::flat(const std::string& name, std::int64_t size) {
 std::unique_ptr<kernels::Matrix> WeightBinder::matrix(std::span<const tensor::View> views, const std::string& name) {
   if (device_ == nullptr) return nullptr;
   try {
-    auto packed = device_->load_matrix(views);
+    auto packed = device_->load_matrix(views, rounding_);
     source_.drop_pages();
     return packed;
   } catch (const Error& e) {

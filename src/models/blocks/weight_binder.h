@@ -41,9 +41,10 @@ class WeightBinder {
   };
 
   /// Without a device nothing is packed: matrices are null and vectors empty, but every check is made. So a file is
-  /// checked whole before the first tensor is packed.
-  explicit WeightBinder(const formats::WeightSource& source, kernels::Device* device = nullptr)
-      : source_(source), device_(device) {}
+  /// checked whole before the first tensor is packed. `rounding`: of float matrices.
+  explicit WeightBinder(const formats::WeightSource& source, kernels::Device* device = nullptr,
+                        kernels::Rounding rounding = kernels::Rounding::none)
+      : source_(source), device_(device), rounding_(rounding) {}
 
   bool has(std::string_view name) const { return source_.find(name).has_value(); }
   /// Of a tensor that is there; nothing otherwise.
@@ -68,6 +69,7 @@ class WeightBinder {
   /// Matrices that view() found or that were made of them, stacked; `name` is for messages.
   std::unique_ptr<kernels::Matrix> matrix(std::span<const tensor::View> views, const std::string& name);
   DeviceVector upload(std::span<const float> values) const;
+  kernels::Rounding rounding() const { return rounding_; }
   /// Whether there is a device: what is not packed need not be rearranged either.
   bool packs() const { return device_ != nullptr; }
   /// Marks a tensor that may stand in the file and is rightly not used.
@@ -80,6 +82,7 @@ class WeightBinder {
  private:
   const formats::WeightSource& source_;
   kernels::Device* device_;
+  kernels::Rounding rounding_;
   std::set<std::string, std::less<>> used_;
 };
 

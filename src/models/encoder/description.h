@@ -35,6 +35,7 @@ struct Description {
   std::size_t row_bytes = 0;        ///< at most: activations of one row, and the device's copies of them
   std::vector<std::string> tables;  ///< tensors that are looked up, not multiplied
   Classifier classifier;            ///< no labels: none
+  kernels::Rounding rounding = kernels::Rounding::none;  ///< of its float matrices
   /// Takes the trunk's tensors. Without a device the binder only checks, and null may come back.
   std::function<std::unique_ptr<Trunk>(WeightBinder& binder, kernels::Device* device)> bind;
   /// Tensors that may stand in the file and are rightly not used, and beginnings of such names.

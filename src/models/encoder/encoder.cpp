@@ -63,7 +63,7 @@ Products bind_dense(const Modules& modules, WeightBinder& own, kernels::Device* 
       continue;
     }
     const auto file = formats::SafetensorsFile::open(dense.file);
-    WeightBinder binder(file, device);
+    WeightBinder binder(file, device, own.rounding());
     out.push_back(bind_dense(binder, dense));
     binder.check_all_used("dense");
   }
@@ -85,7 +85,7 @@ struct Weights {
 
 Weights bind_all(const Description& d, const Modules& modules, const formats::WeightSource& source,
                  kernels::Device* device) {
-  WeightBinder binder(source, device);
+  WeightBinder binder(source, device, d.rounding);
   Weights w;
   w.trunk = d.bind(binder, device);
   w.classifier = bind_classifier(binder, d);
@@ -217,7 +217,8 @@ class LoadedEncoder final : public EncoderModel {
 };
 
 /// What the weights take, and of the file while they are packed: one tensor, or what a layer stacks into one.
-void measure(const Description& d, const formats::WeightSource& source, MemoryEstimate& out) {
+void measure(const Description& d, const formats::WeightSource& source, kernels::FloatWeights floats,
+             MemoryEstimate& out) {
   std::size_t all = 0;
   for (const auto& name : source.names()) {
     const auto begins = [&](const auto& prefix) { return name.starts_with(prefix); };
@@ -225,7 +226,7 @@ void measure(const Description& d, const formats::WeightSource& source, MemoryEs
     const auto view = source.find(name);
     if (!view) continue;
     const bool table = std::find(d.tables.begin(), d.tables.end(), name) != d.tables.end();
-    out.weight_bytes += table ? static_cast<std::size_t>(view->bytes()) : kernels::packed_bytes(*view);
+    out.weight_bytes += table ? static_cast<std::size_t>(view->bytes()) : kernels::packed_bytes(*view, floats);
     out.mapped_bytes = std::max<std::size_t>(out.mapped_bytes, view->bytes());
     all += table ? 0 : view->bytes();
   }
@@ -233,12 +234,12 @@ void measure(const Description& d, const formats::WeightSource& source, MemoryEs
 }
 
 /// Of one with a file of its own; measure() counts the others.
-std::size_t weight_bytes(const DenseModule& dense) {
+std::size_t weight_bytes(const DenseModule& dense, kernels::FloatWeights floats) {
   if (dense.file.empty()) return 0;
   std::size_t bytes = 0;
   const auto file = formats::SafetensorsFile::open(dense.file);
   for (const auto& name : file.names()) {
-    if (const auto view = file.find(name)) bytes += kernels::packed_bytes(*view);
+    if (const auto view = file.find(name)) bytes += kernels::packed_bytes(*view, floats);
   }
   return bytes;
 }
@@ -251,13 +252,15 @@ std::unique_ptr<EncoderModel> load(const Description& description, const Modules
   return std::make_unique<LoadedEncoder>(description, modules, bind_all(description, modules, source, &device), device);
 }
 
-MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::WeightSource& source) {
+MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::WeightSource& source,
+                        kernels::FloatWeights floats) {
+  if (description.rounding == kernels::Rounding::none) floats = kernels::FloatWeights::kept;
   bind_all(description, modules, source, nullptr);
   MemoryEstimate out;
-  measure(description, source, out);
+  measure(description, source, floats, out);
   std::size_t widest = static_cast<std::size_t>(description.hidden);
   for (const DenseModule& dense : modules.dense) {
-    out.weight_bytes += weight_bytes(dense);
+    out.weight_bytes += weight_bytes(dense, floats);
     widest = std::max(widest, static_cast<std::size_t>(dense.out));
   }
   out.context = description.context;

@@ -17,6 +17,7 @@ namespace glia::models::encoder {
 std::unique_ptr<EncoderModel> load(const Description& description, const Modules& modules,
                                    const formats::WeightSource& source, kernels::Device& device);
 /// Makes every check of load(), packs nothing.
-MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::WeightSource& source);
+MemoryEstimate estimate(const Description& description, const Modules& modules, const formats::WeightSource& source,
+                        kernels::FloatWeights floats = kernels::FloatWeights::kept);
 
 }  // namespace glia::models::encoder
