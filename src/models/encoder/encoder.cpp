@@ -265,7 +265,10 @@ MemoryEstimate estimate(const Description& description, const Modules& modules, 
   }
   out.context = description.context;
   out.least_rows = description.context;
-  out.row_bytes = description.row_bytes + 4 * widest * sizeof(float);
+  // What follows the trunk takes its scratch memory over. Texts of one token each have as many rows there: three in the
+  // arena, and the device's copy of the operand, at most twice as large.
+  const std::size_t behind = (static_cast<std::size_t>(description.hidden) + 5 * widest) * sizeof(float);
+  out.row_bytes = std::max(description.row_bytes, behind);
   return out;
 }
 
