@@ -37,11 +37,23 @@ def subspace(rng, dimensions, rank):
     return some
 
 
+def fifties(rng, dimensions):
+    """Clusters of fifty that come one after the other, as the passages of documents do; all values are positive."""
+    centers = rng.random((ROWS // 50, dimensions), np.float32)
+
+    def some(n):
+        which = np.arange(n) * len(centers) // n
+        return 0.7 * centers[which] + 0.27 * rng.random((n, dimensions), np.float32)
+
+    return some
+
+
 KINDS = {
     "clustered-768-cosine": ("cosine", 768, lambda r: clustered(r, 768, ROWS // 50, 0.7)),
     "clustered-384-cosine": ("cosine", 384, lambda r: clustered(r, 384, ROWS // 50, 0.7)),
     "tight-384-cosine": ("cosine", 384, lambda r: clustered(r, 384, 200, 0.1)),
     "subspace-384-cosine": ("cosine", 384, lambda r: subspace(r, 384, 24)),
+    "fifties-384-cosine": ("cosine", 384, lambda r: fifties(r, 384)),
     "uniform-32-euclidean": ("euclidean", 32, lambda r: lambda n: r.random((n, 32), np.float32)),
     "uniform-384-euclidean": ("euclidean", 384, lambda r: lambda n: r.random((n, 384), np.float32)),
     "lengths-384-euclidean": ("euclidean", 384, lambda r: clustered(r, 384, ROWS // 50, 0.7, False)),

@@ -12,6 +12,8 @@ constexpr std::size_t kUpWords = 1 + Graph::kUpLinks;
 constexpr std::size_t kNewLinks =
     20;  ///< of a slot when it comes, on level 0; the others are for those that come later
 constexpr std::size_t kLocks = 1 << 16;
+constexpr std::size_t kWayWidth = 16;  ///< of the search on level 1 for a way into level 0
+constexpr std::size_t kWays = 4;       ///< ways that a search of the level below begins with
 constexpr std::uint64_t kNoEntry = 0xFFFFFFFF'FFFFFFFFULL;
 
 std::uint32_t read_word(const std::uint32_t* word) {
@@ -21,13 +23,13 @@ void write_word(std::uint32_t* word, std::uint32_t value) {
   std::atomic_ref(*word).store(value, std::memory_order_relaxed);
 }
 
-/// The same for an entry in every run: a 16th reaches the next level.
+/// The same for an entry in every run: an eighth reaches the next level.
 int level_for(std::int64_t entry) {
   std::uint64_t x = static_cast<std::uint64_t>(entry) + 0x9E3779B97F4A7C15ULL;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
   x ^= x >> 31;
-  return std::min(std::countl_zero(x) / 4, Graph::kMostLevel);
+  return std::min(std::countl_zero(x) / 3, Graph::kMostLevel);
 }
 
 std::size_t most_links(int level) { return level == 0 ? Graph::kLinks : Graph::kUpLinks; }
@@ -165,13 +167,15 @@ Near Graph::descend(Scratch& s, const std::int16_t* q, Near from, int level, con
   }
 }
 
-/// The `width` nearest that are found from `from`, in the pool.
+/// The `width` nearest that are found from those of `from`, in the pool.
 template <class Distance>
-void Graph::search_level(Scratch& s, const std::int16_t* q, Near from, int level, std::size_t width,
+void Graph::search_level(Scratch& s, const std::int16_t* q, std::span<const Near> from, int level, std::size_t width,
                          const Distance& distance) const {
   s.begin(levels_.size());
-  s.pool.push_back({from.distance, from.slot, false});
-  s.first_seen(from.slot);
+  for (const Near& near : from) {
+    s.pool.push_back({near.distance, near.slot, false});
+    s.first_seen(near.slot);
+  }
   std::size_t next = 0;
   while (next < s.pool.size()) {
     if (s.pool[next].expanded) {
@@ -203,6 +207,25 @@ void Graph::search_level(Scratch& s, const std::int16_t* q, Near from, int level
       if (!s.pool[i].expanded) __builtin_prefetch(links(s.pool[i].slot, level));
     }
   }
+}
+
+/// Where a search of level `level` begins, nearest first, in s.list: from the top by single steps, and across the level
+/// below the last of them by a search of some width. Level 1 has to be crossed well: vectors that come cluster by
+/// cluster, as passages of documents do, have few links between clusters on level 0.
+template <class Distance>
+void Graph::find_way(Scratch& s, const std::int16_t* q, std::uint64_t entry, int level,
+                     const Distance& distance) const {
+  s.batch[0] = static_cast<Slot>(entry);
+  measure(s, q, 1);
+  Near from{distance(s.batch[0], s.products[0]), s.batch[0]};
+  int at = static_cast<int>(entry >> 32);
+  for (; at > std::max(level, 1); --at) from = descend(s, q, from, at, distance);
+  s.list.assign(1, from);
+  if (at <= level) return;
+  search_level(s, q, s.list, at, kWayWidth, distance);
+  s.list.clear();
+  for (std::size_t i = 0; i < std::min(kWays, s.pool.size()); ++i)
+    s.list.push_back({s.pool[i].distance, s.pool[i].slot});
 }
 
 /// Of `from`, nearest first: those that are nearer to the slot than to any that was chosen before, at most `most`, into
@@ -274,12 +297,10 @@ void Graph::insert(Slot slot) {
   slots_.prepare(slot, s.q.data());
   const Term& term = slots_.term(slot);
   const auto distance = [&](Slot other, std::int32_t product) { return slots_.distance(term, other, product); };
-  s.batch[0] = static_cast<Slot>(entry);
-  measure(s, s.q.data(), 1);
-  Near from{distance(s.batch[0], s.products[0]), s.batch[0]};
   const int top = static_cast<int>(entry >> 32);
-  for (int l = top; l > level; --l) from = descend(s, s.q.data(), from, l, distance);
+  find_way(s, s.q.data(), entry, level, distance);
   std::vector<Near> found;
+  std::vector<Near> from = s.list;
   for (int l = std::min(level, top); l >= 0; --l) {
     search_level(s, s.q.data(), from, l, kBuildWidth, distance);
     found.clear();
@@ -287,7 +308,7 @@ void Graph::insert(Slot slot) {
       if (c.slot != slot) found.push_back({c.distance, c.slot});
     }
     if (found.empty()) continue;
-    from = found.front();
+    from.assign(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(std::min(kWays, found.size())));
     choose(s, found, l == 0 ? kNewLinks : kUpLinks);
     {
       const SpinLock lock(locks_[slot % kLocks]);
@@ -310,11 +331,8 @@ std::vector<Near> Graph::search(const Prepared& p, std::size_t width) const {
   const Borrowed borrowed(*this);
   Scratch& s = *borrowed;
   const auto distance = [&](Slot other, std::int32_t product) { return slots_.distance(p, other, product); };
-  s.batch[0] = static_cast<Slot>(entry);
-  measure(s, p.q.data(), 1);
-  Near from{distance(s.batch[0], s.products[0]), s.batch[0]};
-  for (int l = static_cast<int>(entry >> 32); l > 0; --l) from = descend(s, p.q.data(), from, l, distance);
-  search_level(s, p.q.data(), from, 0, std::max<std::size_t>(width, 1), distance);
+  find_way(s, p.q.data(), entry, 0, distance);
+  search_level(s, p.q.data(), s.list, 0, std::max(width, kWays), distance);
   std::vector<Near> out;
   out.reserve(s.pool.size());
   for (const Candidate& c : s.pool) out.push_back({c.distance, c.slot});

@@ -1,10 +1,10 @@
 // A graph of near neighbours over slots: which slots are probably among the nearest, without looking at all of them.
 //
 // A hierarchical navigable small world graph with our own kernels: distances are int8 (slots.h), what it finds is to be
-// compared exactly by the caller. A level above 0 has a 16th of the slots of the one below. Killed slots stay as ways.
-// Source: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using HNSW graphs" (2016).
-// Thread rule: search() from any number of threads, also while insert() runs on others; insert() from any number of
-// threads for different slots; grow() and load() need all of them excluded.
+// compared exactly by the caller. A level above 0 has an eighth of the slots of the one below. Killed slots stay as
+// ways. Source: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using HNSW graphs"
+// (2016). Thread rule: search() from any number of threads, also while insert() runs on others; insert() from any
+// number of threads for different slots; grow() and load() need all of them excluded.
 #pragma once
 
 #include <atomic>
@@ -50,7 +50,7 @@ class Graph {
 
   /// Of one slot in memory, on average.
   static constexpr std::size_t kBytesEach = sizeof(std::uint32_t) * (1 + kLinks) + sizeof(void*) + 1 +
-                                            (sizeof(std::uint32_t) * (1 + kUpLinks) + 2 * sizeof(void*)) / 15;
+                                            (sizeof(std::uint32_t) * (1 + kUpLinks) + 2 * sizeof(void*)) / 7;
 
  private:
   /// Slots of one block of links: whole large pages.
@@ -71,8 +71,10 @@ class Graph {
   template <class Distance>
   Near descend(Scratch& s, const std::int16_t* q, Near from, int level, const Distance& distance) const;
   template <class Distance>
-  void search_level(Scratch& s, const std::int16_t* q, Near from, int level, std::size_t width,
+  void search_level(Scratch& s, const std::int16_t* q, std::span<const Near> from, int level, std::size_t width,
                     const Distance& distance) const;
+  template <class Distance>
+  void find_way(Scratch& s, const std::int16_t* q, std::uint64_t entry, int level, const Distance& distance) const;
   void choose(Scratch& s, std::vector<Near>& from, std::size_t most) const;
   void link_back(Scratch& s, Slot from, Near to, int level);
   void publish_entry(Slot slot, int level);

@@ -12,7 +12,7 @@
 namespace glia::vectorize {
 namespace {
 
-constexpr char kMagic[8] = {'g', 'l', 'i', 'a', 'g', 'r', 'p', '1'};
+constexpr char kMagic[8] = {'g', 'l', 'i', 'a', 'g', 'r', 'p', '2'};
 
 struct Header {
   char magic[8];

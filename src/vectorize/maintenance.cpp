@@ -100,8 +100,7 @@ void Maintenance::run() {
 void Maintenance::work_on_all() {
   for (const auto& index : indexes_()) {
     try {
-      while (!stopping() && work_on(*index)) {
-      }
+      while (!stopping() && work_on(*index)) give_back_heap();
       const std::lock_guard lock(replacing_);
       if (!stopping()) save(*index, false);
     } catch (const std::exception&) {  // no memory: looking at all vectors still works
