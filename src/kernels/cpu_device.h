@@ -64,6 +64,11 @@ class CpuDevice final : public Device {
     std::int32_t begin = 0, end = 0;  ///< positions of a part of a tile, in whole chunks; 0, 0: all
     std::int64_t partial = 0;         ///< of a part: floats before its results
   };
+  /// Rows from `first` on whose keys and values go to the places from `place` on, counted through all pages.
+  struct TextRun {
+    std::int64_t first;
+    std::int32_t place, tokens;
+  };
   /// Queries [first_query, first_query + queries) of a text, counted as above, that read one kv head.
   struct TextTile {
     std::int64_t first_row;
@@ -138,7 +143,7 @@ class CpuDevice final : public Device {
   std::vector<AttentionTile> tiles_, parts_;
   PageBuffer partials_;
   std::unique_ptr<CpuKvCache> text_kv_;  ///< keys and values of one layer's texts; grows, is kept
-  std::vector<std::int32_t> text_rows_;  ///< page and slot of every row
+  std::vector<TextRun> text_runs_;
   std::vector<std::int32_t> text_pages_;
   std::vector<TextTile> text_tiles_;
   Routes routes_;

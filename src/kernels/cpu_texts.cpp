@@ -13,6 +13,8 @@ namespace glia::kernels {
 namespace {
 
 constexpr std::int32_t kPageTokens = 64;
+/// Tokens whose keys share cache lines: one thread writes them, or two would take the lines from each other.
+constexpr std::int32_t kLineTokens = 16;
 /// Queries that a thread takes at a time: enough to be worth its while, and the keys stay in its cache.
 constexpr std::int32_t kTileQueries = 64;
 
@@ -80,13 +82,15 @@ void CpuDevice::lookup(Tensor out, std::span<const Lookup> lookups) {
 
 std::int64_t CpuDevice::cut_texts(Tensor k, Tensor v, std::span<const std::int32_t> lengths,
                                   const TextAttention& options, std::int32_t group) {
-  text_rows_.clear();
+  text_runs_.clear();
   text_tiles_.clear();
   std::int64_t work = 0;
   std::int32_t pages = 0;
   std::int64_t first = 0;
   for (const std::int32_t n : lengths) {
-    for (std::int32_t p = 0; p < n; p++) text_rows_.push_back(pages * kPageTokens + p);
+    for (std::int32_t p = 0; p < n; p += kLineTokens) {
+      text_runs_.push_back({first + p, pages * kPageTokens + p, std::min(kLineTokens, n - p)});
+    }
     for (std::int32_t head = 0; head < options.kv_heads; head++) {
       for (std::int32_t query = 0; query < n * group; query += kTileQueries) {
         text_tiles_.push_back({first, pages, n, query, std::min(kTileQueries, n * group - query), head});
@@ -110,9 +114,13 @@ std::int64_t CpuDevice::cut_texts(Tensor k, Tensor v, std::span<const std::int32
     text_kv_ = std::make_unique<CpuKvCache>(
         KvShape{1, options.kv_heads, options.head_dim, kPageTokens, std::max(pages, 8)}, kv_type_);
   }
-  for_rows(k.rows, 4 * k.cols, [&](std::int64_t r, int) {
-    const std::int32_t place = text_rows_[static_cast<std::size_t>(r)];
-    text_kv_->write(kernels_, 0, place / kPageTokens, place % kPageTokens, row(k, r), row(v, r));
+  for_rows(static_cast<std::int64_t>(text_runs_.size()), 4 * kLineTokens * k.cols, [&](std::int64_t i, int) {
+    const TextRun& run = text_runs_[static_cast<std::size_t>(i)];
+    for (std::int32_t t = 0; t < run.tokens; t++) {
+      const std::int32_t place = run.place + t;
+      text_kv_->write(kernels_, 0, place / kPageTokens, place % kPageTokens, row(k, run.first + t),
+                      row(v, run.first + t));
+    }
   });
   return work;
 }

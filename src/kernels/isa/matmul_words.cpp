@@ -1,7 +1,7 @@
 // Float weights rounded to 12 bits x activations of 14 bits. Per segment of 128 columns an exact integer dot product
 // per output (128 * 2047 * 8191 < 2^31), times both scales and added to a float32 sum, in ascending order: the float
-// operations behind one output are the same whatever the tile, so its bits are too. The weights of one segment stay in
-// the first-level cache while up to 128 rows pass, whose sums wait in memory.
+// operations behind one output are the same whatever the tile, so its bits are too. 32 rows at a time, whose
+// activations and sums stay in the first-level cache, pass all weights, which stay in the second.
 #include GLIA_SIMD_HEADER
 
 #include "kernels/isa/rows.h"
@@ -11,7 +11,7 @@
 namespace glia::kernels::GLIA_ISA {
 namespace {
 
-constexpr int kManyRows = 128;  ///< whose sums are kept at a time: 16 KiB
+constexpr int kManyRows = 32;  ///< whose sums are kept at a time, and whose activations stay in the first-level cache
 constexpr int kPairStride = 2 * kGroupRows;
 
 /// Sums of G groups of outputs and T rows of a panel.
@@ -113,10 +113,10 @@ GLIA_INLINE void many_rows(const Groups<G>& groups, std::int64_t first_row, std:
 }  // namespace
 
 void matmul_words(const WordsTask& task) {
-  for (std::int64_t group = 0; group < task.groups; group += kGroups) {
-    const Groups<kGroups> groups(task, group);
-    for (std::int64_t row = 0; row < task.rows; row += kManyRows) {
-      many_rows(groups, task.first_row + row, task.rows - row < kManyRows ? task.rows - row : kManyRows);
+  for (std::int64_t row = 0; row < task.rows; row += kManyRows) {
+    const std::int64_t rows = task.rows - row < kManyRows ? task.rows - row : kManyRows;
+    for (std::int64_t group = 0; group < task.groups; group += kGroups) {
+      many_rows(Groups<kGroups>(task, group), task.first_row + row, rows);
     }
   }
 }

@@ -12,7 +12,8 @@ namespace {
 using kernels::Tensor;
 using Part = WeightBinder::Part;
 
-/// Rows whose feed-forward is computed at a time: its activations, the widest of all, then stay in the cache.
+/// Rows that go through a layer at a time: what is computed for them then stays in the cache. A longer text goes
+/// through attention whole.
 constexpr std::int64_t kBlockRows = 256;
 
 struct Layer {
@@ -60,14 +61,16 @@ class BertTrunk final : public encoder::Trunk {
     }
     w_.norm.forward(device_, x, x);
     for (const Layer& layer : w_.layers) {
-      const std::int64_t mark = arena.mark();
-      attend(layer, batch.lengths, arena, x);
-      arena.rewind(mark);
-      const Tensor up = arena.take(std::min(kBlockRows, x.rows), c_.ff);
-      for (std::int64_t first = 0; first < x.rows; first += kBlockRows) {
-        feed_forward(layer, up, x.slice_rows(first, std::min(kBlockRows, x.rows - first)));
-      }
-      arena.rewind(mark);
+      for_blocks(batch.lengths, x, [&](std::span<const std::int32_t> lengths, Tensor rows) {
+        const std::int64_t mark = arena.mark();
+        attend(layer, lengths, arena, rows);
+        arena.rewind(mark);
+        const Tensor up = arena.take(std::min(kBlockRows, rows.rows), c_.ff);
+        for (std::int64_t first = 0; first < rows.rows; first += kBlockRows) {
+          feed_forward(layer, up, rows.slice_rows(first, std::min(kBlockRows, rows.rows - first)));
+        }
+        arena.rewind(mark);
+      });
     }
   }
 
@@ -87,6 +90,19 @@ class BertTrunk final : public encoder::Trunk {
         const bool padding = c_.padding >= 0 && batch.tokens[at] == c_.padding;
         places_.push_back(padding ? c_.padding : next++);
       }
+    }
+  }
+
+  /// body(lengths, rows) for as many whole texts as kBlockRows hold, one after the other.
+  template <class Body>
+  static void for_blocks(std::span<const std::int32_t> lengths, Tensor x, Body body) {
+    std::int64_t row = 0;
+    for (std::size_t first = 0, last = 0; first < lengths.size(); first = last) {
+      std::int64_t rows = 0;
+      do rows += lengths[last++];
+      while (last < lengths.size() && rows + lengths[last] <= kBlockRows);
+      body(lengths.subspan(first, last - first), x.slice_rows(row, rows));
+      row += rows;
     }
   }
 
