@@ -1,6 +1,7 @@
 #include "ledger/ledger.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -77,6 +78,8 @@ class SqliteLedger final : public Ledger {
 
   double used_today(std::string_view account) override { return to_neurons(allowance_.used(account, today())); }
 
+  std::uint64_t commits() const override { return commits_; }
+
  private:
   std::int64_t today() const { return day_of(clock_.unix_ms()); }
 
@@ -96,6 +99,7 @@ class SqliteLedger final : public Ledger {
   }
 
   void commit(std::vector<Pending>& batch) {
+    ++commits_;
     std::optional<Error> error;
     std::vector<Allowance::Used> used;
     try {
@@ -145,6 +149,7 @@ class SqliteLedger final : public Ledger {
 
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
+  std::atomic<std::uint64_t> commits_ = 0;
   std::vector<Pending> queue_;
   bool stopping_ = false;
   std::int64_t pruned_ = 0;  ///< the day of the last whole prune; the writer's

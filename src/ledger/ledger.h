@@ -81,6 +81,8 @@ class Ledger {
   virtual std::vector<UsageRow> usage(std::string_view account, int days) = 0;
   /// Neurons charged to the account today.
   virtual double used_today(std::string_view account) = 0;
+  /// Transactions that carried charges so far, failed ones too: fewer than the charges where some shared one.
+  virtual std::uint64_t commits() const = 0;
 };
 
 /// Rows of a ledger that another process may be writing, without becoming a writer. Errors: as Ledger::open.

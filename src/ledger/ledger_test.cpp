@@ -331,6 +331,7 @@ TEST_F(LedgerTest, GroupCommitCarriesTwoThousandChargesASecond) {
 
   constexpr int kClients = 64;
   constexpr int kEach = 100;
+  EXPECT_EQ(ledger->commits(), alone_ms.size());
   const auto start = steady_clock::now();
   std::vector<std::thread> clients;
   for (int t = 0; t < kClients; ++t) {
@@ -348,7 +349,7 @@ TEST_F(LedgerTest, GroupCommitCarriesTwoThousandChargesASecond) {
       alone_ms[50], rate);
   RecordProperty("lone_settle_median_us", static_cast<int>(alone_ms[50] * 1000));
   RecordProperty("settles_per_s", static_cast<int>(rate));
-  EXPECT_GE(rate, 4 * 1000 / alone_ms[50]) << "commits are shared";
+  EXPECT_LE(4 * (ledger->commits() - alone_ms.size()), std::uint64_t{kClients * kEach}) << "commits are shared";
 #ifndef __SANITIZE_THREAD__
   EXPECT_GE(rate, 2000);
 #endif

@@ -12,8 +12,11 @@ constexpr std::size_t kUpWords = 1 + Graph::kUpLinks;
 constexpr std::size_t kNewLinks =
     20;  ///< of a slot when it comes, on level 0; the others are for those that come later
 constexpr std::size_t kLocks = 1 << 16;
-constexpr std::size_t kWayWidth = 16;  ///< of the search on level 1 for a way into level 0
-constexpr std::size_t kWays = 4;       ///< ways that a search of the level below begins with
+/// Of the search on level 1 for a way into level 0: at least so much, and one for so many slots, as more clusters need
+/// more looked at.
+constexpr std::size_t kWayWidth = 16;
+constexpr std::size_t kWaySlots = 8192;
+constexpr std::size_t kWays = 4;  ///< ways that a search of the level below begins with
 constexpr std::uint64_t kNoEntry = 0xFFFFFFFF'FFFFFFFFULL;
 
 std::uint32_t read_word(const std::uint32_t* word) {
@@ -222,7 +225,7 @@ void Graph::find_way(Scratch& s, const std::int16_t* q, std::uint64_t entry, int
   for (; at > std::max(level, 1); --at) from = descend(s, q, from, at, distance);
   s.list.assign(1, from);
   if (at <= level) return;
-  search_level(s, q, s.list, at, kWayWidth, distance);
+  search_level(s, q, s.list, at, std::max(kWayWidth, levels_.size() / kWaySlots), distance);
   s.list.clear();
   for (std::size_t i = 0; i < std::min(kWays, s.pool.size()); ++i)
     s.list.push_back({s.pool[i].distance, s.pool[i].slot});
